@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/opt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { LIST_MAX = 4096, NEAR_ENOUGH = 3 };
+
+static const struct opt *by_name(const struct opt *opts, const char *name,
+				 size_t len)
+{
+	for (; opts->kind != OPT_KIND_END; opts++)
+		if (opts->name && strlen(opts->name) == len &&
+		    strncmp(opts->name, name, len) == 0)
+			return opts;
+	return NULL;
+}
+
+static const struct opt *by_letter(const struct opt *opts, char letter)
+{
+	for (; opts->kind != OPT_KIND_END; opts++)
+		if (opts->letter == letter)
+			return opts;
+	return NULL;
+}
+
+static int unknown(const struct opt_command *cmd, const char *word,
+		   struct err *err)
+{
+	const char *name = word + strspn(word, "-");
+	size_t len = strcspn(name, "=");
+	char *typed = mem_format("%.*s", (int)len, name);
+	const char *nearest = "help";
+	unsigned best = text_distance(typed, nearest);
+
+	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++) {
+		unsigned d = o->name ? text_distance(typed, o->name) : best;
+
+		if (d < best) {
+			best = d;
+			nearest = o->name;
+		}
+	}
+	if (best <= NEAR_ENOUGH && best < len)
+		err_set(err, ERR_USAGE,
+			"there is no option %s; did you mean --%s?", word,
+			nearest);
+	else
+		err_set(err, ERR_USAGE,
+			"there is no option %s; weir help %s lists them", word,
+			cmd->name);
+	free(typed);
+	return ERR_USAGE;
+}
+
+static void list_add(struct opt_list *list, const char *value)
+{
+	if (!list->given) {
+		list->n = 0;
+		list->given = true;
+	}
+	list->at = mem_grow(list->at,
+			    (size_t)(list->n + 1) * sizeof(*list->at));
+	list->at[list->n++] = value;
+}
+
+static int set_list(const struct opt *o, const char *value, struct err *err)
+{
+	struct opt_list *list = o->to;
+
+	if (list->given && list->n >= LIST_MAX)
+		return err_set(err, ERR_USAGE,
+			       "--%s was given more than %d times", o->name,
+			       LIST_MAX);
+	if (o->list_commas && strchr(value, ',')) {
+		/* Lives as long as the process, like argv itself. */
+		char *copy = mem_text(value);
+
+		for (char *p; (p = strsep(&copy, ","));)
+			if (*p)
+				list_add(list, p);
+		return 0;
+	}
+	if (*value || !o->list_commas)
+		list_add(list, value);
+	else
+		list->given = true, list->n = 0;
+	return 0;
+}
+
+static int set_number(const struct opt *o, const char *value, struct err *err)
+{
+	uint64_t v = 0;
+	int rc = o->kind == OPT_KIND_UINT   ? text_to_uint(value, &v)
+		 : o->kind == OPT_KIND_SIZE ? text_to_size(value, &v)
+					    : text_to_duration_ns(value, &v);
+	static const char *const like[] = {
+		[OPT_KIND_UINT] = "a whole number",
+		[OPT_KIND_SIZE] = "a size such as 64MiB",
+		[OPT_KIND_DURATION] = "a time such as 500ms or 10s",
+	};
+
+	if (rc == ERR_MALFORMED)
+		return err_set(err, ERR_USAGE, "--%s takes %s, not \"%s\"",
+			       o->name, like[o->kind], value);
+	if (rc == 0 && v >= o->min && v <= o->max) {
+		*(uint64_t *)o->to = v;
+		return 0;
+	}
+	if (o->kind == OPT_KIND_SIZE) {
+		char lo[TEXT_SIZE], hi[TEXT_SIZE];
+
+		return err_set(err, ERR_USAGE,
+			       "--%s is %s; it must lie between %s and %s",
+			       o->name, value, text_of_size(lo, o->min),
+			       text_of_size(hi, o->max));
+	}
+	return err_set(err, ERR_USAGE,
+		       "--%s is %s; it must lie between %llu and %llu%s",
+		       o->name, value,
+		       (unsigned long long)(o->kind == OPT_KIND_DURATION
+						    ? o->min / 1000000
+						    : o->min),
+		       (unsigned long long)(o->kind == OPT_KIND_DURATION
+						    ? o->max / 1000000
+						    : o->max),
+		       o->kind == OPT_KIND_DURATION ? " ms" : "");
+}
+
+static int set_flag(const struct opt *o, const char *value, struct err *err)
+{
+	static const char *const yes[] = { "true", "1", "yes", "on", NULL };
+	static const char *const no[] = { "false", "0", "no", "off", NULL };
+
+	for (int i = 0; yes[i]; i++) {
+		if (!value || strcmp(value, yes[i]) == 0) {
+			*(bool *)o->to = true;
+			return 0;
+		}
+		if (strcmp(value, no[i]) == 0) {
+			*(bool *)o->to = false;
+			return 0;
+		}
+	}
+	return err_set(err, ERR_USAGE, "--%s takes true or false, not \"%s\"",
+		       o->name, value);
+}
+
+static int set(const struct opt *o, const char *value, struct err *err)
+{
+	switch (o->kind) {
+	case OPT_KIND_FLAG:
+		return set_flag(o, value, err);
+	case OPT_KIND_TEXT:
+		*(const char **)o->to = value;
+		return 0;
+	case OPT_KIND_UINT:
+	case OPT_KIND_SIZE:
+	case OPT_KIND_DURATION:
+		return set_number(o, value, err);
+	case OPT_KIND_LIST:
+		return set_list(o, value, err);
+	case OPT_KIND_COUNT:
+		++*(int *)o->to;
+		return 0;
+	case OPT_KIND_END:
+		break;
+	}
+	return 0;
+}
+
+static bool takes_value(const struct opt *o)
+{
+	return o->kind != OPT_KIND_FLAG && o->kind != OPT_KIND_COUNT;
+}
+
+static int from_environment(const struct opt_command *cmd, struct err *err)
+{
+	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++) {
+		const char *value = o->env ? getenv(o->env) : NULL;
+
+		if (!value || !*value)
+			continue;
+		if (set(o, value, err) < 0)
+			return err_within(err, "environment variable %s",
+					  o->env);
+		/* The command line starts a list afresh. */
+		if (o->kind == OPT_KIND_LIST)
+			((struct opt_list *)o->to)->given = false;
+	}
+	return 0;
+}
+
+/* One option word at argv[*i]; moves *i over a value of its own. */
+static int one_option(const struct opt_command *cmd, int argc, char **argv,
+		      int *i, struct err *err)
+{
+	const char *word = argv[*i];
+	const char *name = word + 1 + (word[1] == '-');
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] == '=' ? name + len + 1 : NULL;
+	const struct opt *o = by_name(cmd->opts, name, len);
+
+	if (!o && len == 1)
+		o = by_letter(cmd->opts, name[0]);
+	if (!o && strncmp(name, "no-", 3) == 0 && !value) {
+		o = by_name(cmd->opts, name + 3, len - 3);
+		if (o && o->kind == OPT_KIND_FLAG)
+			return set_flag(o, "false", err);
+		o = NULL;
+	}
+	if (!o)
+		return unknown(cmd, word, err);
+	if (takes_value(o) && !value) {
+		if (*i + 1 >= argc)
+			return err_set(err, ERR_USAGE, "--%s needs a value: %s",
+				       o->name, o->arg);
+		value = argv[++*i];
+	}
+	return set(o, value, err);
+}
+
+static bool asks_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+int opt_parse(const struct opt_command *cmd, int argc, char **argv,
+	      struct opt_args *args, struct err *err)
+{
+	bool only_words = false;
+	int words = 0;
+
+	*args = (struct opt_args){ .at = (const char **)argv + 1 };
+	if (asks_help(argc, argv)) {
+		args->help = true;
+		return 0;
+	}
+	if (from_environment(cmd, err) < 0)
+		return err->code;
+	for (int i = 1; i < argc; i++) {
+		if (only_words || argv[i][0] != '-' || !argv[i][1]) {
+			argv[1 + words++] = argv[i];
+		} else if (strcmp(argv[i], "--") == 0) {
+			only_words = true;
+		} else if (one_option(cmd, argc, argv, &i, err) < 0) {
+			return err->code;
+		}
+	}
+	args->n = words;
+	if (words > cmd->args_max)
+		return err_set(err, ERR_USAGE,
+			       "\"%s\" is one word too many; usage: weir %s %s",
+			       args->at[cmd->args_max], cmd->name,
+			       cmd->synopsis);
+	if (words < cmd->args_min)
+		return err_set(err, ERR_USAGE,
+			       "something is missing; usage: weir %s %s",
+			       cmd->name, cmd->synopsis);
+	return 0;
+}
+
+static void print_default(const struct opt *o, FILE *out)
+{
+	const struct opt_list *list = o->to;
+	char size[TEXT_SIZE];
+	uint64_t v;
+
+	switch (o->kind) {
+	case OPT_KIND_FLAG:
+		if (*(const bool *)o->to)
+			fputs(" (on; --no-", out), fputs(o->name, out),
+				fputs(" switches it off)", out);
+		break;
+	case OPT_KIND_TEXT:
+		if (*(const char **)o->to && **(const char **)o->to)
+			fprintf(out, " (%s)", *(const char **)o->to);
+		break;
+	case OPT_KIND_UINT:
+		fprintf(out, " (%llu)",
+			(unsigned long long)*(const uint64_t *)o->to);
+		break;
+	case OPT_KIND_SIZE:
+		v = *(const uint64_t *)o->to;
+		fprintf(out, " (%s)",
+			v == UINT64_MAX ? "no limit" : text_of_size(size, v));
+		break;
+	case OPT_KIND_DURATION:
+		v = *(const uint64_t *)o->to;
+		if (v % 1000000000 == 0)
+			fprintf(out, " (%llus)",
+				(unsigned long long)(v / 1000000000));
+		else
+			fprintf(out, " (%llums)",
+				(unsigned long long)(v / 1000000));
+		break;
+	case OPT_KIND_LIST:
+		for (int i = 0; i < list->n; i++)
+			fprintf(out, "%s%s%s", i ? "," : " (", list->at[i],
+				i + 1 == list->n ? ")" : "");
+		break;
+	case OPT_KIND_COUNT:
+	case OPT_KIND_END:
+		break;
+	}
+}
+
+void opt_help(const struct opt_command *cmd, FILE *out)
+{
+	enum { COLUMN = 30 };
+
+	fprintf(out, "Usage: weir %s %s\n\n%s\n", cmd->name, cmd->synopsis,
+		cmd->about);
+	if (cmd->opts->kind != OPT_KIND_END)
+		fputs("\nOptions:\n", out);
+	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++) {
+		int used = fprintf(out, "  ");
+
+		if (o->letter)
+			used += fprintf(out, "-%c, ", o->letter);
+		used += fprintf(out, "--%s", o->name);
+		if (o->arg && takes_value(o))
+			used += fprintf(out, " %s", o->arg);
+		fprintf(out, "%*s%s",
+			used < COLUMN ? COLUMN - used : 2, "", o->help);
+		print_default(o, out);
+		if (o->env)
+			fprintf(out, " [%s]", o->env);
+		fputc('\n', out);
+	}
+	if (cmd->examples)
+		fprintf(out, "\nExamples:\n%s\n", cmd->examples);
+}
+
+void opt_list_release(struct opt_list *list)
+{
+	free(list->at);
+	*list = (struct opt_list){ 0 };
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd.c - finding a subcommand, the list of them, and how each one ends.
+ */
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "base/text.h"
+
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+
+/* Does argv begin with this name?  Returns how many words it took. */
+static int matches(const char *name, int argc, char **argv)
+{
+	size_t first = strcspn(name, " ");
+
+	if (argc < 1 || strlen(argv[0]) != first ||
+	    strncmp(name, argv[0], first) != 0)
+		return 0;
+	if (!name[first])
+		return 1;
+	return argc > 1 && strcmp(name + first + 1, argv[1]) == 0 ? 2 : 0;
+}
+
+static const struct command *find(int argc, char **argv, int *words)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		*words = matches(c->name, argc, argv);
+		if (!*words && c->also)
+			*words = matches(c->also, argc, argv);
+		if (*words)
+			return c;
+	}
+	return NULL;
+}
+
+static void print_list(FILE *out)
+{
+	fprintf(out,
+		"Weir: packets from a wire to a mirror to any reader, none "
+		"lost in silence.\n\nUsage: %s COMMAND [OPTIONS]\n\n"
+		"Commands:\n",
+		program_name);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(out, "  %-16s %s\n", c->name, c->one_line);
+	fprintf(out, "\n%s help COMMAND tells all about one of them.\n",
+		program_name);
+}
+
+static int unknown(int argc, char **argv)
+{
+	const char *nearest = NULL;
+	unsigned best = 4;
+
+	for (const struct command *c = commands; c->name; c++) {
+		char typed[80];
+		unsigned d;
+
+		snprintf(typed, sizeof(typed), "%s%s%s", argv[0],
+			 strchr(c->name, ' ') && argc > 1 ? " " : "",
+			 strchr(c->name, ' ') && argc > 1 ? argv[1] : "");
+		d = text_distance(typed, c->name);
+		if (d < best) {
+			best = d;
+			nearest = c->name;
+		}
+	}
+	if (nearest)
+		fprintf(stderr, "%s: there is no command %s; did you mean %s?\n",
+			program_name, argv[0], nearest);
+	else
+		fprintf(stderr,
+			"%s: there is no command %s; %s help lists them\n",
+			program_name, argv[0], program_name);
+	return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+	static char ask[] = "--help";
+	const struct command *c;
+	int words;
+
+	if (argc < 1) {
+		print_list(stdout);
+		return EXIT_DONE;
+	}
+	c = find(argc, argv, &words);
+	if (!c)
+		return unknown(argc, argv);
+	return c->run(2, (char *[]){ argv[words - 1], ask, NULL });
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b,
+		      const char *c)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0 ||
+	       strcmp(word, c) == 0;
+}
+
+int cmd_main(int argc, char **argv)
+{
+	const struct command *c;
+	int words;
+
+	if (argc < 2) {
+		print_list(stderr);
+		return EXIT_USAGE;
+	}
+	argc--;
+	argv++;
+	if (is_one_of(argv[0], "help", "--help", "-h"))
+		return help(argc - 1, argv + 1);
+	if (is_one_of(argv[0], "--version", "-V", "version"))
+		return cmd_version(argc, argv);
+	c = find(argc, argv, &words);
+	if (!c)
+		return unknown(argc, argv);
+	return c->run(argc - words + 1, argv + words - 1);
+}
+
+bool cmd_begin(const struct opt_command *cmd, int argc, char **argv,
+	       struct opt_args *args, int *status)
+{
+	struct err err = ERR_NONE;
+
+	if (opt_parse(cmd, argc, argv, args, &err) < 0) {
+		*status = cmd_exit(cmd->name, &err);
+		return false;
+	}
+	if (args->help) {
+		opt_help(cmd, stdout);
+		*status = EXIT_DONE;
+		return false;
+	}
+	return true;
+}
+
+int cmd_exit(const char *name, const struct err *err)
+{
+	if (!err->code)
+		return EXIT_DONE;
+	fprintf(stderr, "%s %s: %s\n", program_name, name, err->text);
+	return err->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * main.c - the subcommands of weir.
+ */
+#include "cmd/cmd.h"
+
+#include <stddef.h>
+
+const char *const program_name = "weir";
+
+const struct command commands[] = {
+	{ "version", NULL, "print which build this is", cmd_version },
+	{ NULL, NULL, NULL, NULL },
+};
+
+int main(int argc, char **argv)
+{
+	return cmd_main(argc, argv);
+}
