@@ -20,8 +20,8 @@ struct loop_timer;
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 /*
- * SIGINT and SIGTERM end loop_run(); the second one ends the process.
- * SIGPIPE is ignored.
+ * SIGINT and SIGTERM end loop_run() of every loop; the second one ends the
+ * process.  SIGPIPE is ignored.  At most 32 loops at a time, else ERR_LIMIT.
  */
 struct loop *loop_new(struct err *err);
 void loop_free(struct loop *l);
@@ -39,7 +39,10 @@ void loop_on_signal(struct loop *l, int signal, void (*fn)(void *arg, int sig),
 
 typedef void (*loop_watch_fn)(void *arg, int fd, int what);
 
-/* Level-triggered; `what` of LOOP_READ | LOOP_WRITE may be changed. */
+/*
+ * Level-triggered; `what` of LOOP_READ | LOOP_WRITE may be changed, 0 rests.
+ * NULL where the descriptor cannot be waited for (a regular file).
+ */
 struct loop_watch *loop_watch(struct loop *l, int fd, int what,
 			      loop_watch_fn fn, void *arg);
 void loop_watch_change(struct loop_watch *w, int what);
@@ -51,7 +54,10 @@ void loop_timer_in(struct loop_timer *t, uint64_t ns); /* once, from now */
 void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 
-/* Run fn(arg) on the loop's thread soon; any thread may call. */
+/*
+ * loop_wake() runs fn(arg) on the loop's thread soon, once for any number of
+ * calls before it; any thread may call.  NULL when descriptors have run out.
+ */
 struct loop_wake;
 struct loop_wake *loop_wake_new(struct loop *l, void (*fn)(void *arg),
 				void *arg);

@@ -77,6 +77,8 @@ struct sys {
 	int (*dialled)(struct sys *, int socket);
 	/* "host:port", ":port" is every address; port 0 picks one. */
 	int (*listen)(struct sys *, const char *address);
+	/* The "address:port" that a socket really has here. */
+	int (*bound)(struct sys *, int socket, char here[SYS_PEER_MAX]);
 	/* -EAGAIN when nobody waits.  `peer` gets "address:port". */
 	int (*accept)(struct sys *, int socket, char peer[SYS_PEER_MAX]);
 	/* 0 is the peer's end of stream; -EAGAIN when nothing is there. */
