@@ -3,17 +3,41 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/mem.h"
 #include "t.h"
 
 enum { CREATE = SYS_READ | SYS_WRITE | SYS_CREATE };
 
-/* -- files --------------------------------------------------------------- */
+/* -- the same files in every world --------------------------------------- */
+
+static struct sys *in_memory(void)
+{
+	struct sys *sys = sys_memory_new(4 << 20);
+
+	CHECK_EQ(sys_mkdir_all(sys, t_dir()), 0);
+	return sys;
+}
+
+/* One test a world, from one body. */
+#define FILES(name)                                                            \
+	static void name(struct sys *sys);                                     \
+	TEST(name##_on_the_host)                                               \
+	{                                                                      \
+		name(sys_host());                                              \
+	}                                                                      \
+	TEST(name##_in_memory)                                                 \
+	{                                                                      \
+		struct sys *memory = in_memory();                              \
+                                                                               \
+		name(memory);                                                  \
+		sys_memory_free(memory);                                       \
+	}                                                                      \
+	static void name(struct sys *sys)
 
 static int new_file(struct sys *sys, const char *path)
 {
@@ -61,9 +85,8 @@ static size_t count_names(struct sys *sys, const char *path)
 	return n;
 }
 
-TEST(a_file_gives_back_what_was_written)
+FILES(a_file_gives_back_what_was_written)
 {
-	struct sys *sys = sys_host();
 	int file = new_file(sys, t_path("f"));
 
 	write_text(sys, file, "hello", 0);
@@ -79,19 +102,15 @@ TEST(a_file_gives_back_what_was_written)
 	CHECK_EQ(sys->close(sys, file), -EBADF);
 }
 
-TEST(open_flags_mean_what_they_say)
+FILES(open_flags_mean_what_they_say)
 {
-	struct sys *sys = sys_host();
 	const char *path = t_path("f");
 	int file = sys->open(sys, path, SYS_READ);
-	struct stat st;
 
 	CHECK_EQ(file, -ENOENT);
 	file = new_file(sys, path);
 	write_text(sys, file, "abc", 0);
 	CHECK_EQ(sys->close(sys, file), 0);
-	CHECK_EQ(stat(path, &st), 0);
-	CHECK_EQ(st.st_mode & 0777, 0600);
 	CHECK_EQ(sys->open(sys, path, CREATE | SYS_EXCL), -EEXIST);
 
 	file = sys->open(sys, path, SYS_READ);
@@ -102,9 +121,8 @@ TEST(open_flags_mean_what_they_say)
 	CHECK_EQ(sys->close(sys, file), 0);
 }
 
-TEST(reading_past_the_end_in_full_is_an_error)
+FILES(reading_past_the_end_in_full_is_an_error)
 {
-	struct sys *sys = sys_host();
 	int file = new_file(sys, t_path("f"));
 	char got[8];
 
@@ -114,9 +132,8 @@ TEST(reading_past_the_end_in_full_is_an_error)
 	CHECK_EQ(sys->close(sys, file), 0);
 }
 
-TEST(reserving_does_not_change_the_size)
+FILES(reserving_does_not_change_the_size)
 {
-	struct sys *sys = sys_host();
 	int file = new_file(sys, t_path("f"));
 
 	CHECK_EQ(sys->reserve(sys, file, 0), 0);
@@ -125,9 +142,8 @@ TEST(reserving_does_not_change_the_size)
 	CHECK_EQ(sys->close(sys, file), 0);
 }
 
-TEST(names_are_listed_renamed_and_removed)
+FILES(names_are_listed_renamed_and_removed)
 {
-	struct sys *sys = sys_host();
 	const char *sub = t_path("sub");
 	const char *a = t_path("sub/a"), *b = t_path("sub/b");
 
@@ -145,10 +161,58 @@ TEST(names_are_listed_renamed_and_removed)
 	CHECK_EQ(sys->list(sys, sub, put_name, NULL), -ENOENT);
 }
 
-/* D8: the second writer is refused, in this process or another. */
-TEST(a_lock_is_exclusive_and_gone_with_its_handle)
+FILES(a_renamed_file_replaces_another_and_a_directory_takes_its_files_along)
 {
-	struct sys *sys = sys_host();
+	const char *a = t_path("d/a"), *b = t_path("d/b");
+	int file;
+
+	CHECK_EQ(sys->mkdir(sys, t_path("d")), 0);
+	file = new_file(sys, a);
+	write_text(sys, file, "a", 0);
+	CHECK_EQ(sys->close(sys, file), 0);
+	sys->close(sys, new_file(sys, b));
+	CHECK_EQ(sys->rename(sys, a, b), 0);
+	CHECK_EQ(sys->rename(sys, a, b), -ENOENT);
+	CHECK_EQ(count_names(sys, t_path("d")), 1);
+	CHECK_EQ(sys->rename(sys, t_path("d"), t_path("e")), 0);
+	CHECK_EQ(sys->rename(sys, t_path("e"), t_path("e/f")), -EINVAL);
+	CHECK_EQ(sys->list(sys, t_path("d"), put_name, NULL), -ENOENT);
+	file = sys->open(sys, t_path("e/b"), SYS_READ);
+	check_text(sys, file, "a", 0);
+	CHECK_EQ(sys->close(sys, file), 0);
+}
+
+FILES(an_open_file_outlives_its_name)
+{
+	const char *path = t_path("f");
+	int file = new_file(sys, path), other;
+
+	write_text(sys, file, "still here", 0);
+	CHECK_EQ(sys->unlink(sys, path), 0);
+	CHECK_EQ(sys->open(sys, path, SYS_READ), -ENOENT);
+	other = new_file(sys, path);
+	CHECK_EQ(size_of(sys, other), 0);
+	check_text(sys, file, "still here", 0);
+	CHECK_EQ(sys->close(sys, file), 0);
+	CHECK_EQ(sys->close(sys, other), 0);
+}
+
+FILES(two_handles_see_one_file)
+{
+	const char *path = t_path("f");
+	int writer = new_file(sys, path);
+	int reader = sys->open(sys, path, SYS_READ);
+
+	write_text(sys, writer, "seen", 0);
+	check_text(sys, reader, "seen", 0);
+	CHECK_EQ(sys->close(sys, writer), 0);
+	check_text(sys, reader, "seen", 0);
+	CHECK_EQ(sys->close(sys, reader), 0);
+}
+
+/* D8: the second writer is refused, in this process or another. */
+FILES(a_lock_is_exclusive_and_gone_with_its_handle)
+{
 	const char *path = t_path("lock");
 	int first = new_file(sys, path);
 	int second = sys->open(sys, path, CREATE);
@@ -168,10 +232,8 @@ TEST(a_lock_is_exclusive_and_gone_with_its_handle)
 	CHECK_EQ(sys->close(sys, second), 0);
 }
 
-TEST(missing_directories_are_made_all_the_way)
+FILES(missing_directories_are_made_all_the_way)
 {
-	struct sys *sys = sys_host();
-
 	CHECK_EQ(sys_mkdir_all(sys, t_path("a/b//c/")), 0);
 	CHECK_EQ(sys_mkdir_all(sys, t_path("a/b/c")), 0);
 	CHECK_EQ(count_names(sys, t_path("a/b/c")), 0);
@@ -180,16 +242,158 @@ TEST(missing_directories_are_made_all_the_way)
 	CHECK_EQ(sys_mkdir_all(sys, "/"), 0);
 }
 
-TEST(a_replaced_file_is_whole_and_leaves_no_second_name)
+FILES(a_replaced_file_is_whole_and_leaves_no_second_name)
 {
-	struct sys *sys = sys_host();
 	const char *path = t_path("f");
+	int file;
 
 	CHECK_EQ(sys_replace_file(sys, path, "one", 3), 0);
 	CHECK_EQ(sys_replace_file(sys, path, "two2", 4), 0);
-	CHECK_BYTES(t_load(path), bytes_of_text("two2"));
 	CHECK_EQ(count_names(sys, t_dir()), 1);
+	file = sys->open(sys, path, SYS_READ);
+	CHECK_EQ(size_of(sys, file), 4);
+	check_text(sys, file, "two2", 0);
+	CHECK_EQ(sys->close(sys, file), 0);
 	CHECK_EQ(sys_replace_file(sys, t_path("no/f"), "x", 1), -ENOENT);
+}
+
+TEST(files_of_the_host_are_for_their_owner_only)
+{
+	struct stat st;
+
+	sys_host()->close(sys_host(), new_file(sys_host(), t_path("f")));
+	CHECK_EQ(sys_host()->mkdir(sys_host(), t_path("d")), 0);
+	CHECK_EQ(stat(t_path("f"), &st), 0);
+	CHECK_EQ(st.st_mode & 0777, 0600);
+	CHECK_EQ(stat(t_path("d"), &st), 0);
+	CHECK_EQ(st.st_mode & 0777, 0700);
+}
+
+/* -- streams --------------------------------------------------------------- */
+
+static void wait_for(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	CHECK_EQ(poll(&p, 1, 10000), 1);
+}
+
+struct pair {
+	int listener, ours, theirs;
+	char here[SYS_PEER_MAX], peer[SYS_PEER_MAX];
+};
+
+static struct pair connect_to(struct sys *sys, const char *address)
+{
+	struct pair p = { .listener = sys->listen(sys, address) };
+
+	CHECK(p.listener >= 0);
+	CHECK_EQ(sys->accept(sys, p.listener, p.peer), -EAGAIN);
+	CHECK_EQ(sys->bound(sys, p.listener, p.here), 0);
+	p.ours = sys->dial(sys, p.here);
+	CHECK(p.ours >= 0);
+	wait_for(p.listener, POLLIN);
+	p.theirs = sys->accept(sys, p.listener, p.peer);
+	CHECK(p.theirs >= 0);
+	wait_for(p.ours, POLLOUT);
+	CHECK_EQ(sys->dialled(sys, p.ours), 0);
+	return p;
+}
+
+static void close_pair(struct sys *sys, struct pair *p)
+{
+	CHECK_EQ(sys->hang_up(sys, p->theirs), 0);
+	CHECK_EQ(sys->hang_up(sys, p->listener), 0);
+	CHECK_EQ(sys->hang_up(sys, p->ours), 0);
+}
+
+/* -- memory only ----------------------------------------------------------- */
+
+static uint64_t room(struct sys *sys)
+{
+	uint64_t free = UINT64_MAX;
+
+	CHECK_EQ(sys->space(sys, ".", &free), 0);
+	return free;
+}
+
+TEST(memory_has_a_limit_and_gives_back_what_is_let_go)
+{
+	struct sys *sys = sys_memory_new(1000);
+	int a = sys->open(sys, "a", CREATE), b = sys->open(sys, "b", CREATE);
+	char block[600] = "";
+
+	CHECK_EQ(sys->pwrite(sys, a, block, 600, 0), 600);
+	CHECK_EQ(sys->pwrite(sys, b, block, 401, 0), -ENOSPC);
+	CHECK_EQ(size_of(sys, b), 0);
+	CHECK_EQ(sys->reserve(sys, b, 401), -ENOSPC);
+	CHECK_EQ(sys->reserve(sys, b, 400), 0);
+	CHECK_EQ(room(sys), 0);
+	CHECK_EQ(sys->pwrite(sys, b, block, 400, 0), 400); /* into its own */
+	CHECK_EQ(sys->pwrite(sys, a, block, 600, 0), 600);
+	CHECK_EQ(sys->truncate(sys, a, 601), -ENOSPC);
+	CHECK_EQ(sys->truncate(sys, b, 100), 0);
+	CHECK_EQ(room(sys), 300);
+
+	/* Bytes stay while a handle does. */
+	CHECK_EQ(sys->unlink(sys, "a"), 0);
+	CHECK_EQ(room(sys), 300);
+	CHECK_EQ(sys->close(sys, a), 0);
+	CHECK_EQ(room(sys), 900);
+	CHECK_EQ(sys->pwrite(sys, b, "x", 1, UINT64_MAX), -EFBIG);
+	sys_memory_free(sys); /* with b open and named */
+	sys_memory_free(NULL);
+}
+
+TEST(a_memory_file_goes_into_a_socket)
+{
+	struct sys *sys = sys_memory_new(1000);
+	int file = sys->open(sys, "f", CREATE);
+	struct pair p = connect_to(sys, "127.0.0.1:0");
+	uint64_t at = 1;
+	char got[8] = "";
+
+	write_text(sys, file, "abc", 0);
+	CHECK_EQ(sys->send_file(sys, p.ours, file, &at, 2), 2);
+	wait_for(p.theirs, POLLIN);
+	CHECK_EQ(sys->recv(sys, p.theirs, got, sizeof(got)), 2);
+	CHECK_STR(got, "bc");
+	close_pair(sys, &p);
+	sys_memory_free(sys);
+}
+
+static void *churn(void *arg)
+{
+	struct sys *sys = arg;
+	char path[32], text[8];
+
+	snprintf(path, sizeof(path), "f%p", (void *)&path);
+	for (int i = 0; i < 200; i++) {
+		int file = sys->open(sys, path, CREATE);
+
+		if (sys_write_full(sys, file, "abcd", 4, 0) < 0 ||
+		    sys_read_full(sys, file, text, 4, 0) < 0 ||
+		    memcmp(text, "abcd", 4) != 0 || sys->unlink(sys, path) < 0)
+			return arg;
+		sys->close(sys, file);
+	}
+	return NULL;
+}
+
+TEST(threads_share_a_memory)
+{
+	struct sys *sys = sys_memory_new(1 << 20);
+	pthread_t threads[4];
+	void *failed = NULL;
+
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, churn, sys), 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(pthread_join(threads[i], &failed), 0);
+		CHECK(failed == NULL);
+	}
+	CHECK_EQ(room(sys), 1 << 20);
+	sys_memory_free(sys);
 }
 
 /* A disk on which every call moves a byte at most, and may be interrupted. */
@@ -256,42 +460,6 @@ TEST(clocks_run_and_chance_differs)
 }
 
 /* -- network ------------------------------------------------------------- */
-
-static void wait_for(int fd, short events)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-
-	CHECK_EQ(poll(&p, 1, 10000), 1);
-}
-
-struct pair {
-	int listener, ours, theirs;
-	char here[SYS_PEER_MAX], peer[SYS_PEER_MAX];
-};
-
-static struct pair connect_to(struct sys *sys, const char *address)
-{
-	struct pair p = { .listener = sys->listen(sys, address) };
-
-	CHECK(p.listener >= 0);
-	CHECK_EQ(sys->accept(sys, p.listener, p.peer), -EAGAIN);
-	CHECK_EQ(sys->bound(sys, p.listener, p.here), 0);
-	p.ours = sys->dial(sys, p.here);
-	CHECK(p.ours >= 0);
-	wait_for(p.listener, POLLIN);
-	p.theirs = sys->accept(sys, p.listener, p.peer);
-	CHECK(p.theirs >= 0);
-	wait_for(p.ours, POLLOUT);
-	CHECK_EQ(sys->dialled(sys, p.ours), 0);
-	return p;
-}
-
-static void close_pair(struct sys *sys, struct pair *p)
-{
-	CHECK_EQ(sys->hang_up(sys, p->theirs), 0);
-	CHECK_EQ(sys->hang_up(sys, p->listener), 0);
-	CHECK_EQ(sys->hang_up(sys, p->ours), 0);
-}
 
 TEST(bytes_travel_both_ways_and_the_end_is_seen)
 {
