@@ -9,6 +9,7 @@
 const char *const program_name = "weir";
 
 const struct command commands[] = {
+	{ "keygen", NULL, "make a key pair, or print a public key", cmd_keygen },
 	{ "version", NULL, "print which build this is", cmd_version },
 	{ NULL, NULL, NULL, NULL },
 };
