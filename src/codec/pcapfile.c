@@ -63,8 +63,8 @@ int pcapfile_begin(struct pcapstream *s, struct pcapstream_item *item)
 		return fail(s, ERR_UNKNOWN, "its pcap version is not known");
 	skip_bytes(&c, 8); /* time zone and accuracy; nobody sets them */
 	s->only.snaplen = get_32(&c, s->swapped);
-	/* The upper bits tell of a frame check sequence, not of a type. */
-	s->only.linktype = get_32(&c, s->swapped) & 0x03ffffff;
+	/* The upper bits tell of a frame check sequence, or are reserved. */
+	s->only.linktype = get_32(&c, s->swapped) & 0xffff;
 	s->only.resolution = magic->tick_ns == 1 ? 9 : 6;
 	s->tick_ns = magic->tick_ns;
 	s->record_header = magic->record_header;

@@ -43,8 +43,8 @@ int pcap_head_parse(struct bytes in, struct pcap_head *head)
 		head->snaplen = __builtin_bswap32(head->snaplen);
 		head->linktype = __builtin_bswap32(head->linktype);
 	}
-	/* The upper bits tell of a frame check sequence, not of a type. */
-	head->linktype &= 0x03ffffff;
+	/* The upper bits tell of a frame check sequence, or are reserved. */
+	head->linktype &= 0xffff;
 	return c.short_ ? ERR_MALFORMED : 0;
 }
 
