@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "model/disk.h"
 #include "t.h"
 
 enum { CREATE = SYS_READ | SYS_WRITE | SYS_CREATE };
@@ -36,6 +37,14 @@ static struct sys *in_memory(void)
                                                                                \
 		name(memory);                                                  \
 		sys_memory_free(memory);                                       \
+	}                                                                      \
+	TEST(name##_on_the_model_disk)                                         \
+	{                                                                      \
+		struct disk *disk = disk_new(1);                               \
+                                                                               \
+		CHECK_EQ(sys_mkdir_all(disk_sys(disk), t_dir()), 0);           \
+		name(disk_sys(disk));                                          \
+		disk_free(disk);                                               \
 	}                                                                      \
 	static void name(struct sys *sys)
 
