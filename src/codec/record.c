@@ -8,7 +8,7 @@
 #include "base/cursor.h"
 #include "base/err.h"
 
-enum { NS_PER_S = 1000000000 };
+enum { NS_PER_S = 1000000000, NS_PER_US = 1000 };
 
 static const uint32_t magic_ns = 0xa1b23c4d;
 static const uint32_t magic_us = 0xa1b2c3d4;
@@ -63,6 +63,12 @@ void record_head_at(uint8_t *to, const struct packet *p)
 	store_le32(to + 4, (uint32_t)(p->time_ns % NS_PER_S));
 	store_le32(to + 8, (uint32_t)p->data.len);
 	store_le32(to + 12, p->wire_len);
+}
+
+void record_head_micro_at(uint8_t *to, const struct packet *p)
+{
+	record_head_at(to, p);
+	store_le32(to + 4, (uint32_t)(p->time_ns % NS_PER_S / NS_PER_US));
 }
 
 void put_record(struct buf *b, const struct packet *p)

@@ -34,6 +34,9 @@ void put_record(struct buf *b, const struct packet *p);
 /* Write only a record's header, RECORD_HEADER bytes, at `to`. */
 void record_head_at(uint8_t *to, const struct packet *p);
 
+/* The same with microseconds, for a file whose header says so. */
+void record_head_micro_at(uint8_t *to, const struct packet *p);
+
 /*
  * Read the record at the cursor; the packet borrows from it.  0, ERR_END when
  * nothing is left, or ERR_MALFORMED: cut short, fraction >= 10^9, longer than

@@ -93,3 +93,18 @@ TEST(all_four_magics_are_read)
 	CHECK_EQ(pcap_head_parse(t_hex("0a0d0d0a"), &head), ERR_UNKNOWN);
 	CHECK_EQ(pcap_head_parse(t_hex("d4c3b2"), &head), ERR_MALFORMED);
 }
+
+TEST(a_header_in_microseconds_says_the_same_time_cut_short)
+{
+	struct packet p = { .data = bytes_of_text("abc"),
+			    .time_ns = 1700000000123456789,
+			    .wire_len = 1500 };
+	uint8_t ns[RECORD_HEADER], us[RECORD_HEADER];
+
+	record_head_at(ns, &p);
+	record_head_micro_at(us, &p);
+	CHECK_BYTES(bytes_of(us, 16),
+		    t_hex("00f15365 40e20100 03000000 dc050000"));
+	memcpy(us + 4, ns + 4, 4);
+	CHECK_BYTES(bytes_of(us, 16), bytes_of(ns, 16));
+}
