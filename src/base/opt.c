@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/opt.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -338,6 +339,76 @@ void opt_help(const struct opt_command *cmd, FILE *out)
 	}
 	if (cmd->examples)
 		fprintf(out, "\nExamples:\n%s\n", cmd->examples);
+}
+
+/* Text in roff: nothing in it may be taken for a request or an escape. */
+static void roff(const char *text, FILE *out)
+{
+	bool at_start = true;
+
+	for (; *text; text++) {
+		if (at_start && (*text == '.' || *text == '\''))
+			fputs("\\&", out);
+		at_start = *text == '\n';
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+/* "agent capture" is the page weir-agent-capture(1). */
+static void roff_title(const char *name, FILE *out)
+{
+	fputs(".TH WEIR\\-", out);
+	for (; *name; name++)
+		fputc(*name == ' ' ? '-' : toupper((unsigned char)*name), out);
+	fputs(" 1 \"\" weir\n.SH NAME\n", out);
+}
+
+static void roff_option(const struct opt *o, FILE *out)
+{
+	fputs(".TP\n", out);
+	if (o->letter)
+		fprintf(out, "\\fB\\-%c\\fR, ", o->letter);
+	fputs("\\fB\\-\\-", out);
+	roff(o->name, out);
+	fputs("\\fR", out);
+	if (o->arg && takes_value(o))
+		fprintf(out, " \\fI%s\\fR", o->arg);
+	fputc('\n', out);
+	roff(o->help, out);
+	print_default(o, out);
+	if (o->env)
+		fprintf(out, "; environment: %s", o->env);
+	fputs(".\n", out);
+}
+
+void opt_manual(const struct opt_command *cmd, FILE *out)
+{
+	size_t first = strcspn(cmd->about, ".\n");
+
+	roff_title(cmd->name, out);
+	fprintf(out, "weir %s \\- %.*s\n.SH SYNOPSIS\n.B weir %s\n", cmd->name,
+		(int)first, cmd->about, cmd->name);
+	roff(cmd->synopsis, out);
+	fputs("\n.SH DESCRIPTION\n.nf\n", out);
+	roff(cmd->about, out);
+	fputs("\n.fi\n", out);
+	if (cmd->opts->kind != OPT_KIND_END)
+		fputs(".SH OPTIONS\n", out);
+	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++)
+		roff_option(o, out);
+	if (cmd->examples) {
+		fputs(".SH EXAMPLES\n.nf\n", out);
+		roff(cmd->examples, out);
+		fputs("\n.fi\n", out);
+	}
+	fputs(".SH EXIT STATUS\n0 when done, 1 when it failed, 2 when it was "
+	      "used wrongly.\n.SH SEE ALSO\n.BR weir (1)\n",
+	      out);
 }
 
 void opt_list_release(struct opt_list *list)

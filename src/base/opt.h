@@ -96,6 +96,9 @@ int opt_parse(const struct opt_command *cmd, int argc, char **argv,
 /* Print the help, with each option's present value as its default. */
 void opt_help(const struct opt_command *cmd, FILE *out);
 
+/* The same as a manual page of section 1, in roff. */
+void opt_manual(const struct opt_command *cmd, FILE *out);
+
 void opt_list_release(struct opt_list *list);
 
 #endif

@@ -13,6 +13,9 @@
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
+/* Help as a manual page: `weir help --man [COMMAND]`, for tools/gen-man. */
+static bool as_manual;
+
 /* Does argv begin with this name?  Returns how many words it took. */
 static int matches(const char *name, int argc, char **argv)
 {
@@ -51,6 +54,23 @@ static void print_list(FILE *out)
 		program_name);
 }
 
+/* The page weir(1). */
+static void print_manual(FILE *out)
+{
+	fputs(".TH WEIR 1 \"\" weir\n.SH NAME\nweir \\- packets from a wire to "
+	      "a mirror to any reader, none lost in silence\n.SH SYNOPSIS\n"
+	      ".B weir\n.I COMMAND\n[OPTIONS]\n.SH COMMANDS\n",
+	      out);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(out, ".TP\n.B %s\n%s; see\n.BR weir\\-%.*s%s%s (1)\n",
+			c->name, c->one_line, (int)strcspn(c->name, " "),
+			c->name, strchr(c->name, ' ') ? "\\-" : "",
+			strchr(c->name, ' ') ? strchr(c->name, ' ') + 1 : "");
+	fputs(".SH EXIT STATUS\n0 when done, 1 when it failed, 2 when it was "
+	      "used wrongly.\n",
+	      out);
+}
+
 static int unknown(int argc, char **argv)
 {
 	const char *nearest = NULL;
@@ -85,8 +105,16 @@ static int help(int argc, char **argv)
 	const struct command *c;
 	int words;
 
+	if (argc > 0 && strcmp(argv[0], "--man") == 0) {
+		as_manual = true;
+		argc--;
+		argv++;
+	}
 	if (argc < 1) {
-		print_list(stdout);
+		if (as_manual)
+			print_manual(stdout);
+		else
+			print_list(stdout);
 		return EXIT_DONE;
 	}
 	c = find(argc, argv, &words);
@@ -133,7 +161,10 @@ bool cmd_begin(const struct opt_command *cmd, int argc, char **argv,
 		return false;
 	}
 	if (args->help) {
-		opt_help(cmd, stdout);
+		if (as_manual)
+			opt_manual(cmd, stdout);
+		else
+			opt_help(cmd, stdout);
 		*status = EXIT_DONE;
 		return false;
 	}
