@@ -89,6 +89,57 @@ TEST(I28_both_ends_learn_the_same_and_hear_each_other)
 	end(e);
 }
 
+/*
+ * Written down once, and read back by another implementation of the
+ * specification, rekeying included.
+ */
+static const char message_1[] =
+	"883186b800b41d5cf0429695da9b3cc4f328ebcd184a6e482fa578c103f06c77"
+	"ea16bb645d1e73000f51b401c88ed94908a3cf3adfea068086a2a2c961e514dd"
+	"f80536d89bc642ebb049dcd8d6e71b10149b3d8a1cd0eb306706cd958a466d82"
+	"4aadb657b9ac871af4f02c01b4";
+static const char message_2[] =
+	"3a553d74792d727efa9b9a4cde3da1ad93f1a2d0c09cb639b1a3c0fda14cbe24"
+	"ebaeaa92595d1b42800037f186ca4077d5c07b420bd0";
+static const char session_hash[] =
+	"f1114149ce03c060856eab05c67232665c642cf415946c79030e019ba4526c0c";
+static const char over[] = "0014b455c0cb345cfa6ca9fed2d8621b8e7d635b32a9";
+static const char and_out[] =
+	"00179e5314af26e400b12e3ac6a611e2bdf71a381df83382e6";
+static const char again[] = "0015444c2ec08956f869a9fa32d85d7e7c0fbf587a5647";
+
+static void check_seal(struct ends *e, struct noise_cipher *c,
+		       const char *plain, const char *wire)
+{
+	buf_clear(&e->wire);
+	CHECK_EQ(noise_seal(c, bytes_of_text(plain), &e->wire), 0);
+	CHECK_BYTES(buf_bytes(&e->wire), t_hex(wire));
+}
+
+TEST(I28_a_written_down_session_is_made_again_byte_for_byte)
+{
+	struct bytes prologue = bytes_of_text("a prologue");
+	struct ends *e = begin(prologue, prologue);
+
+	CHECK_EQ(noise_write_1(&e->i, bytes_of_text("who is there?"), &e->wire),
+		 0);
+	CHECK_BYTES(buf_bytes(&e->wire), t_hex(message_1));
+	CHECK_EQ(noise_read_1(&e->r, buf_bytes(&e->wire)), 0);
+	CHECK_EQ(noise_accept_1(&e->r, buf_bytes(&e->wire), NULL), 0);
+	buf_clear(&e->wire);
+	CHECK_EQ(noise_write_2(&e->r, bytes_of_text("a weir"), &e->wire), 0);
+	CHECK_BYTES(buf_bytes(&e->wire), t_hex(message_2));
+	CHECK_EQ(noise_read_2(&e->i, buf_bytes(&e->wire), NULL), 0);
+	noise_split(&e->i, &e->ti);
+	noise_split(&e->r, &e->tr);
+	CHECK_BYTES(bytes_of(e->ti.hash, NOISE_HASH), t_hex(session_hash));
+	check_seal(e, &e->ti.out, "over", over);
+	check_seal(e, &e->tr.out, "and out", and_out);
+	noise_rekey(&e->ti.out);
+	check_seal(e, &e->ti.out, "again", again);
+	end(e);
+}
+
 TEST(I28_the_responder_knows_the_caller_before_ss)
 {
 	struct ends *e = begin(none(), none());
