@@ -161,6 +161,8 @@ static uint64_t start_again_later(struct child *c)
 
 static void on_end(struct child *c, int status)
 {
+	const struct supervisor_config *cfg = &c->owner->cfg;
+	uint64_t wait_ms;
 	char how[96];
 
 	c->pid = 0;
@@ -168,11 +170,12 @@ static void on_end(struct child *c, int status)
 		read_pipe(c);
 	close_pipe(c);
 	describe(how, sizeof(how), status);
-	if (c->leaving || (c->once && status == 0)) {
+	if (c->leaving || c->once) {
 		log_debug(PART, "%s %s", c->name, how);
+		if (c->once && cfg->on_done)
+			cfg->on_done(cfg->arg, c->name, status);
 	} else {
-		uint64_t wait_ms = start_again_later(c) / 1000000;
-
+		wait_ms = start_again_later(c) / 1000000;
 		log_warn(PART, "%s %s; it starts again in %llu.%llu s", c->name,
 			 how, (unsigned long long)(wait_ms / 1000),
 			 (unsigned long long)(wait_ms % 1000 / 100));

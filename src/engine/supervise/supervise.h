@@ -28,6 +28,8 @@ enum { SUPERVISE_MAX = 16, SUPERVISE_ARGS_MAX = 32, SUPERVISE_LINE = 4096 };
 struct supervisor_config {
 	/* One line that a child wrote, without its end; cut to SUPERVISE_LINE. */
 	void (*on_line)(void *arg, const char *name, struct bytes line);
+	/* One that was added as `once` has ended, as wait(2) says in status. */
+	void (*on_done)(void *arg, const char *name, int status);
 	/* After supervisor_end(): the last child is gone. */
 	void (*on_gone)(void *arg);
 	void *arg;
@@ -51,8 +53,8 @@ void supervisor_free(struct supervisor *s);
 
 /*
  * Start a program and watch over it.  The words of argv, which ends with NULL,
- * and the name are copied.  With `once` a status of 0 is the end of its work
- * and not a failure.  ERR_LIMIT when there are too many, ERR_FAILED when the
+ * and the name are copied.  With `once` it is not started again, however it
+ * ends: on_done hears of it.  ERR_LIMIT when there are too many, ERR_FAILED when the
  * system cannot start it.
  */
 int supervisor_add(struct supervisor *s, const char *name,
