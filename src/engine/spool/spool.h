@@ -56,13 +56,15 @@ struct spool_identity {
 
 struct spool_config {
 	const char *source_dir; /* "spool/src1"; siblings are made beside it */
-	struct spool_identity want; /* an all-zero id: make one at random */
+	/* An all-zero id is made at random; an all-zero origin is the id. */
+	struct spool_identity want;
 	uint64_t first;		/* index of the first packet of a new spool */
 	uint64_t segment_max;	/* bytes in a .pcap before the next begins */
 	uint64_t segment_age_ns;/* seal a segment with data after this long */
-	uint64_t keep_max;	/* bytes of all files of the source */
+	uint64_t keep_max;	/* bytes of all files of the source; 0: no limit */
 	uint64_t keep_age_ns;	/* 0: no limit */
 	bool reserve;		/* reserve blocks ahead (fallocate) */
+	bool begin_anew;	/* begin the next sibling in any case */
 };
 
 /* The defaults: 64 MiB, 60 s, 48 GiB, no age limit, blocks reserved. */
@@ -102,7 +104,8 @@ struct spool_status {
  * Open the newest spool of cfg->source_dir for writing, creating what is not
  * there and repairing what a crash left.  A spool whose link type differs from
  * cfg->want, or which was wiped, is left as it is and a sibling begins; so is
- * one whose origin differs when cfg->want.id is given.  NULL on failure:
+ * one whose origin differs when cfg->want names an origin or an id.  A name or
+ * snaplen that differs does not matter: the old ones stay.  NULL on failure:
  * ERR_BUSY while another writer has it, ERR_DAMAGED when it must not go on.
  */
 struct spool *spool_open(struct sys *sys, const struct spool_config *cfg,

@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recover.c - what a crash left, set right before the writer goes on.
+ *
+ * doc/spool-format.md, "After a crash", step by step.  Doing it twice changes
+ * nothing, and a crash inside it only repeats it.
+ */
+#include <inttypes.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/record.h"
+#include "engine/spool/spool_priv.h"
+
+struct recovery {
+	struct sys *sys;
+	const char *dir;
+	const struct spool_identity *id;
+	unsigned sibling;
+	struct scan_dir names;
+	struct recovered *out;
+};
+
+/* -- names --------------------------------------------------------------- */
+
+static int sync_names(struct recovery *r, struct err *err)
+{
+	int rc = r->sys->sync_dir(r->sys, r->dir);
+
+	return rc < 0 ? err_disk(err, -rc, "%s cannot be synced", r->dir) : 0;
+}
+
+static int move(struct recovery *r, uint64_t spare, uint64_t first,
+		const char *kind, struct err *err)
+{
+	char *from = spare_path(r->dir, spare, kind);
+	char *to = segment_path(r->dir, first, kind);
+	int rc = r->sys->rename(r->sys, from, to);
+
+	if (rc < 0)
+		err_disk(err, -rc, "%s cannot be renamed to %s", from, to);
+	free(from);
+	free(to);
+	return rc < 0 ? err->code : sync_names(r, err);
+}
+
+static int drop(struct recovery *r, char *path, struct err *err)
+{
+	int rc = r->sys->unlink(r->sys, path);
+
+	if (rc < 0 && rc != -ENOENT)
+		err_sys(err, -rc, "%s cannot be removed", path);
+	else
+		rc = 0;
+	free(path);
+	return rc < 0 ? err->code : 0;
+}
+
+static int drop_spare(struct recovery *r, const struct scan_pair *spare,
+		      struct err *err)
+{
+	if (spare->pcap &&
+	    drop(r, spare_path(r->dir, spare->number, "pcap"), err) < 0)
+		return err->code;
+	if (spare->idx &&
+	    drop(r, spare_path(r->dir, spare->number, "idx"), err) < 0)
+		return err->code;
+	return 0;
+}
+
+static struct scan_pair *segment_at(struct recovery *r, uint64_t first)
+{
+	for (size_t i = 0; i < r->names.n_segments; i++)
+		if (r->names.segments[i].number == first)
+			return &r->names.segments[i];
+	return NULL;
+}
+
+/*
+ * Does a segment of this first index follow on what is named already?  It does
+ * behind the end of the last one, at a batch boundary inside it (the last one
+ * was given up there), and in place of it (it was given up before its first
+ * batch).
+ */
+static int follows(struct recovery *r, const struct scan_index *x,
+		   struct err *err)
+{
+	const struct scan_pair *last =
+		r->names.n_segments
+			? &r->names.segments[r->names.n_segments - 1]
+			: NULL;
+	struct scan_index before = { 0 };
+	struct scan_walk w;
+	char *path;
+	int rc;
+
+	if (!last || last->number == x->first)
+		return 1;
+	if (last->number > x->first)
+		return 0;
+	path = segment_path(r->dir, last->number, "idx");
+	rc = scan_index_load(r->sys, path, r->id, last->number, &before);
+	if (rc == 0)
+		rc = scan_walk(r->sys, &before, -1, x->head.before, &w, err);
+	else if (rc != -ENOENT)
+		rc = err_sys(err, -rc, "%s cannot be read", path);
+	else
+		rc = 0;
+	if (rc == 0)
+		rc = before.n && w.entries == x->head.before &&
+		     w.next == x->first;
+	scan_index_release(&before);
+	free(path);
+	return rc;
+}
+
+/* Has a writer made something durable in this spare? */
+static int holds_something(struct recovery *r, const struct scan_pair *spare,
+			   const struct scan_index *x, struct err *err)
+{
+	char *path = spare_path(r->dir, spare->number, "pcap");
+	int pcap = r->sys->open(r->sys, path, SYS_READ);
+	struct scan_walk w = { 0 };
+	int rc;
+
+	if (pcap < 0)
+		rc = err_sys(err, -pcap, "%s cannot be opened", path);
+	else
+		rc = scan_walk(r->sys, x, pcap, UINT32_MAX, &w, err);
+	if (pcap >= 0)
+		r->sys->close(r->sys, pcap);
+	free(path);
+	return rc < 0 ? rc : w.entries > 0;
+}
+
+static void note_segment(struct recovery *r, uint64_t first)
+{
+	size_t n = r->names.n_segments;
+
+	r->names.segments =
+		mem_grow(r->names.segments, (n + 1) * sizeof(struct scan_pair));
+	r->names.segments[n] = (struct scan_pair){ first, true, true };
+	r->names.n_segments = n + 1;
+}
+
+/* A spare with both of its files: the next segment, or nothing. */
+static int settle_pair(struct recovery *r, const struct scan_pair *spare,
+		       const struct scan_index *x, struct err *err)
+{
+	int held = x->headed ? holds_something(r, spare, x, err) : 0;
+	int rc;
+
+	if (held < 0)
+		return held;
+	if (!held)
+		return drop_spare(r, spare, err);
+	rc = follows(r, x, err);
+	if (rc < 0)
+		return rc;
+	if (!rc) {
+		char *path = spare_path(r->dir, spare->number, "idx");
+
+		err_set(err, ERR_DAMAGED,
+			"%s holds packets from %" PRIu64 " on, but the segment "
+			"before it is missing; weir recover shows and repairs",
+			path, x->first);
+		free(path);
+		return err->code;
+	}
+	if (move(r, spare->number, x->first, "pcap", err) < 0 ||
+	    move(r, spare->number, x->first, "idx", err) < 0)
+		return err->code;
+	if (!segment_at(r, x->first))
+		note_segment(r, x->first);
+	return 0;
+}
+
+/* Only the .pcap got its name, or is new under an old one. */
+static int settle_idx(struct recovery *r, const struct scan_pair *spare,
+		      const struct scan_index *x, struct err *err)
+{
+	struct scan_pair *to = x->headed ? segment_at(r, x->first) : NULL;
+
+	if (!to || !to->pcap)
+		return drop_spare(r, spare, err);
+	to->idx = true;
+	return move(r, spare->number, x->first, "idx", err);
+}
+
+/* Only the .idx got its name. */
+static int settle_pcap(struct recovery *r, const struct scan_pair *spare,
+		       struct err *err)
+{
+	size_t n = r->names.n_segments;
+	struct scan_pair *to = n ? &r->names.segments[n - 1] : NULL;
+
+	if (!to || !to->idx || to->pcap)
+		return drop_spare(r, spare, err);
+	to->pcap = true;
+	return move(r, spare->number, to->number, "pcap", err);
+}
+
+static int settle_spare(struct recovery *r, const struct scan_pair *spare,
+			struct err *err)
+{
+	struct scan_index x = { 0 };
+	char *path;
+	int rc;
+
+	if (!spare->idx)
+		return settle_pcap(r, spare, err);
+	path = spare_path(r->dir, spare->number, "idx");
+	rc = scan_index_load_spare(r->sys, path, r->id, &x);
+	if (rc < 0)
+		rc = err_sys(err, -rc, "%s cannot be read", path);
+	else if (spare->pcap)
+		rc = settle_pair(r, spare, &x, err);
+	else
+		rc = settle_idx(r, spare, &x, err);
+	scan_index_release(&x);
+	free(path);
+	return rc;
+}
+
+/* Newest first: of two that could be the same segment, the later one is. */
+static int settle_spares(struct recovery *r, struct err *err)
+{
+	for (size_t i = r->names.n_spares; i > 0; i--)
+		if (settle_spare(r, &r->names.spares[i - 1], err) < 0)
+			return err->code;
+	if (r->names.n_spares)
+		r->out->spare =
+			r->names.spares[r->names.n_spares - 1].number + 1;
+	return r->names.n_spares ? sync_names(r, err) : 0;
+}
+
+/* Retention removes .pcap before .idx, and always the oldest. */
+static int finish_reaping(struct recovery *r, struct err *err)
+{
+	size_t gone = 0;
+
+	while (gone + 1 < r->names.n_segments &&
+	       !r->names.segments[gone].pcap) {
+		if (drop(r, segment_path(r->dir,
+					 r->names.segments[gone].number, "idx"),
+			 err) < 0)
+			return err->code;
+		gone++;
+	}
+	r->names.n_segments -= gone;
+	memmove(r->names.segments, r->names.segments + gone,
+		r->names.n_segments * sizeof(*r->names.segments));
+	return 0;
+}
+
+/* -- joins --------------------------------------------------------------- */
+
+static int damaged(struct recovery *r, uint64_t first, const char *kind,
+		   struct err *err, const char *what)
+{
+	char *path = segment_path(r->dir, first, kind);
+
+	err_set(err, ERR_DAMAGED, "%s %s; weir recover shows and repairs", path,
+		what);
+	free(path);
+	return err->code;
+}
+
+/* The ends of one that was given up: its successor says what counts. */
+static int walk_given_up(struct recovery *r, uint64_t first, uint32_t entries,
+			 struct scan_ends *ends, struct err *err)
+{
+	struct scan_index x = { 0 };
+	struct scan_walk w = { 0 };
+	char *path = segment_path(r->dir, first, "idx");
+	int rc = scan_index_load(r->sys, path, r->id, first, &x);
+
+	if (rc < 0)
+		rc = err_sys(err, -rc, "%s cannot be read", path);
+	else
+		rc = scan_walk(r->sys, &x, -1, entries, &w, err);
+	if (rc == 0 && w.entries != entries)
+		rc = damaged(r, first, "idx", err,
+			     "has lost entries that the next segment counts on");
+	ends->end = w.end;
+	ends->next = w.next;
+	ends->gap = w.next != w.end;
+	ends->chain = w.chain;
+	ends->sealed_ns = x.headed ? x.head.created_ns : 0;
+	scan_index_release(&x);
+	free(path);
+	return rc;
+}
+
+static int check_join(struct recovery *r, uint64_t first,
+		      const struct scan_ends *a, uint64_t next,
+		      const struct scan_ends *b, struct err *err)
+{
+	char *from, *to;
+
+	if (a->next == next && (a->gap || a->chain == b->head.chain))
+		return 0;
+	from = segment_path(r->dir, first, "pcap");
+	to = segment_path(r->dir, next, "pcap");
+	if (a->next < next)
+		err_set(err, ERR_DAMAGED,
+			"packets %" PRIu64 " to %" PRIu64 " are missing: no "
+			"%020" PRIu64 ".pcap between %s and %s; weir recover "
+			"shows and repairs",
+			a->next, next - 1, a->next, from, to);
+	else
+		err_set(err, ERR_DAMAGED,
+			"%s does not join %s, which ends at %" PRIu64
+			"%s; weir recover shows and repairs", to, from, a->next,
+			a->next == next ? " with another chain value" : "");
+	free(from);
+	free(to);
+	return err->code;
+}
+
+static int load_ends(struct recovery *r, const struct scan_pair *seg,
+		     struct scan_ends *ends, struct err *err)
+{
+	int rc;
+
+	if (!seg->pcap)
+		return damaged(r, seg->number, "pcap", err, "is missing");
+	if (!seg->idx)
+		return damaged(r, seg->number, "idx", err, "is missing");
+	rc = scan_ends(r->sys, r->dir, r->id, seg->number, ends);
+	if (rc < 0)
+		return err_sys(err, -rc, "%s: segment %020" PRIu64
+			       " cannot be read", r->dir, seg->number);
+	if (!ends->headed)
+		return damaged(r, seg->number, "idx", err,
+			       "has a damaged header, or is of another spool");
+	return 0;
+}
+
+static void keep(struct recovery *r, uint64_t first,
+		 const struct scan_ends *ends)
+{
+	struct recovered *out = r->out;
+
+	out->kept[out->n_kept++] = (struct kept){
+		.sibling = r->sibling,
+		.first = first,
+		.end = ends->end,
+		.next = ends->next,
+		.bytes = ends->pcap_len + ends->idx_len,
+		.sealed_ns = ends->sealed_ns,
+	};
+}
+
+/* Walk over all segments; the last one's ends are left in `last`. */
+static int check_joins(struct recovery *r, struct scan_ends *last,
+		       struct err *err)
+{
+	const struct scan_pair *seg = r->names.segments;
+	struct scan_ends ends;
+
+	if (load_ends(r, &seg[0], last, err) < 0)
+		return err->code;
+	for (size_t i = 1; i < r->names.n_segments; i++) {
+		if (load_ends(r, &seg[i], &ends, err) < 0)
+			return err->code;
+		if (!last->sealed &&
+		    walk_given_up(r, seg[i - 1].number, ends.head.before, last,
+				  err) < 0)
+			return err->code;
+		if (check_join(r, seg[i - 1].number, last, seg[i].number, &ends,
+			       err) < 0)
+			return err->code;
+		keep(r, seg[i - 1].number, last);
+		*last = ends;
+	}
+	return 0;
+}
+
+/* -- tail ---------------------------------------------------------------- */
+
+/* The .pcap's own header, should the cut have gone through it. */
+static int restore_head(struct recovery *r, int pcap)
+{
+	struct pcap_head head = { .linktype = r->id->linktype,
+				  .snaplen = r->id->snaplen };
+	uint8_t room[PCAP_HEADER];
+	struct buf b = { .p = room, .cap = sizeof(room) };
+
+	put_pcap_head(&b, &head);
+	return sys_write_full(r->sys, pcap, b.p, b.len, 0);
+}
+
+/*
+ * Write again what is there, in place.  After a sync that failed the pages may
+ * look clean and be on no disk; written anew, the next sync tells the truth.
+ */
+static int write_again(struct recovery *r, int file, uint64_t from, uint64_t to)
+{
+	enum { CHUNK = 1 << 20 };
+	struct buf b = { 0 };
+	int rc = 0;
+
+	for (uint64_t at = from; rc == 0 && at < to; at += CHUNK) {
+		size_t len = to - at < CHUNK ? (size_t)(to - at) : CHUNK;
+
+		rc = sys_read_full(r->sys, file, buf_reserve(&b, CHUNK), len,
+				   at);
+		if (rc == 0)
+			rc = sys_write_full(r->sys, file, b.p, len, at);
+	}
+	buf_release(&b);
+	return rc;
+}
+
+/* Cut a file to `size` and make all of it durable. */
+static int cut(struct recovery *r, int file, uint64_t size, uint64_t again)
+{
+	uint64_t had;
+	int rc = r->sys->size(r->sys, file, &had);
+
+	if (rc == 0 && had > size)
+		rc = r->sys->truncate(r->sys, file, size);
+	if (rc == 0 && again < size)
+		rc = write_again(r, file, again, size);
+	return rc < 0 ? rc : r->sys->sync(r->sys, file);
+}
+
+/* How many entries of the last segment are surely on the disk. */
+static uint32_t surely_durable(struct recovery *r, uint64_t first)
+{
+	char *path = path_in(r->dir, "live");
+	int file = r->sys->open(r->sys, path, SYS_READ);
+	struct live live;
+	uint32_t n = 0;
+
+	free(path);
+	if (file < 0)
+		return 0;
+	/* Of another boot: what can be read now came from the disk. */
+	if (live_load(r->sys, file, &live) == 0)
+		n = live.boot != r->sys->boot_id(r->sys) ? UINT32_MAX
+		    : live.segment == first		 ? live.entries
+							 : 0;
+	r->sys->close(r->sys, file);
+	return n;
+}
+
+static uint64_t length_of(const struct scan_index *x, uint32_t entries)
+{
+	uint64_t length = PCAP_HEADER;
+	struct idx_entry e;
+
+	for (uint32_t i = 0; i < entries && scan_entry(x, i, &e) == 0; i++)
+		if (e.type == ENTRY_BATCH)
+			length += e.length;
+	return length;
+}
+
+static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
+		    int idx, struct err *err)
+{
+	const struct scan_walk *w = &r->out->last;
+	uint64_t idx_len = IDX_HEADER + (uint64_t)w->entries * IDX_ENTRY;
+	uint32_t sure = surely_durable(r, x->first);
+	uint64_t pcap_had = 0;
+	int rc = r->sys->size(r->sys, pcap, &pcap_had);
+
+	if (rc == 0 && (pcap_had > w->length || x->bytes.len > idx_len))
+		log_warn("spool",
+			 "%s: segment %020" PRIu64 ": a torn tail of %" PRIu64
+			 " bytes is cut; the next packet is %" PRIu64, r->dir,
+			 x->first,
+			 pcap_had > w->length ? pcap_had - w->length : 0,
+			 w->next);
+	if (rc == 0)
+		rc = cut(r, idx, idx_len,
+			 sure < w->entries
+				 ? IDX_HEADER + (uint64_t)sure * IDX_ENTRY
+				 : UINT64_MAX);
+	if (rc == 0 && pcap_had < PCAP_HEADER)
+		rc = restore_head(r, pcap);
+	if (rc == 0)
+		rc = cut(r, pcap, w->length,
+			 sure < w->entries ? length_of(x, sure) : UINT64_MAX);
+	return rc < 0 ? err_disk(err, -rc,
+				 "%s: the tail of segment %020" PRIu64
+				 " cannot be cut", r->dir, x->first)
+		      : 0;
+}
+
+static int say_damage(struct recovery *r, const struct scan_index *x,
+		      struct err *err)
+{
+	const struct scan_walk *w = &r->out->last;
+
+	return err_set(err, ERR_DAMAGED,
+		       "%s: segment %020" PRIu64 " is damaged at entry %" PRIu32
+		       " (packet %" PRIu64 ", offset %" PRIu64 "), yet good "
+		       "data follows at packet %" PRIu64 "; nothing was cut; "
+		       "weir recover shows and repairs",
+		       r->dir, x->first, w->entries, w->end, w->length,
+		       w->later.index);
+}
+
+/* Check the last segment's every byte, cut what is torn, leave it durable. */
+static int settle_tail(struct recovery *r, uint64_t first, struct err *err)
+{
+	char *pcap_path = segment_path(r->dir, first, "pcap");
+	char *idx_path = segment_path(r->dir, first, "idx");
+	int pcap = r->sys->open(r->sys, pcap_path, SYS_READ | SYS_WRITE);
+	int idx = r->sys->open(r->sys, idx_path, SYS_READ | SYS_WRITE);
+	struct scan_index x = { 0 };
+	int rc = 0;
+
+	if (pcap < 0)
+		rc = err_sys(err, -pcap, "%s cannot be opened", pcap_path);
+	else if (idx < 0)
+		rc = err_sys(err, -idx, "%s cannot be opened", idx_path);
+	else if ((rc = scan_index_load(r->sys, idx_path, r->id, first, &x)) < 0)
+		rc = err_sys(err, -rc, "%s cannot be read", idx_path);
+	if (rc == 0)
+		rc = scan_walk(r->sys, &x, pcap, UINT32_MAX, &r->out->last,
+			       err);
+	if (rc == 0)
+		rc = r->out->last.damaged ? say_damage(r, &x, err)
+					  : cut_tail(r, &x, pcap, idx, err);
+	if (pcap >= 0)
+		r->sys->close(r->sys, pcap);
+	if (idx >= 0)
+		r->sys->close(r->sys, idx);
+	scan_index_release(&x);
+	free(pcap_path);
+	free(idx_path);
+	return rc;
+}
+
+/* The last segment is sealed: believe it, only look for what NOTEs say. */
+static int read_sealed(struct recovery *r, uint64_t first,
+		       const struct scan_ends *ends, struct err *err)
+{
+	struct scan_index x = { 0 };
+	char *path = segment_path(r->dir, first, "idx");
+	struct scan_walk *w = &r->out->last;
+	int rc = scan_index_load(r->sys, path, r->id, first, &x);
+
+	if (rc < 0)
+		rc = err_sys(err, -rc, "%s cannot be read", path);
+	else
+		rc = scan_walk(r->sys, &x, -1, UINT32_MAX, w, err);
+	if (rc == 0) {
+		w->sealed = true;
+		w->end = ends->end;
+		w->next = ends->next;
+		w->chain = ends->chain;
+		w->entries = x.n;
+	}
+	scan_index_release(&x);
+	free(path);
+	return rc;
+}
+
+static int settle(struct recovery *r, struct err *err)
+{
+	struct recovered *out = r->out;
+	struct scan_ends last;
+	uint64_t first;
+
+	if (settle_spares(r, err) < 0 || finish_reaping(r, err) < 0)
+		return err->code;
+	if (!r->names.n_segments)
+		return 0;
+	out->any = true;
+	out->kept = mem_array(r->names.n_segments, sizeof(*out->kept));
+	if (check_joins(r, &last, err) < 0)
+		return err->code;
+	first = r->names.segments[r->names.n_segments - 1].number;
+	out->first = first;
+	out->head = last.head;
+	if ((last.sealed ? read_sealed(r, first, &last, err)
+			 : settle_tail(r, first, err)) < 0)
+		return err->code;
+	out->open = !out->last.sealed;
+	if (!out->open) {
+		last.end = out->last.end;
+		last.next = out->last.next;
+		if (!last.sealed)
+			last.sealed_ns = out->last.end_ns;
+		keep(r, first, &last);
+	}
+	return 0;
+}
+
+int spool_recover(struct sys *sys, const char *dir,
+		  const struct spool_identity *id, unsigned sibling,
+		  struct recovered *out, struct err *err)
+{
+	struct recovery r = { .sys = sys, .dir = dir, .id = id,
+			      .sibling = sibling, .out = out };
+	int rc;
+
+	*out = (struct recovered){ 0 };
+	rc = scan_list(sys, dir, &r.names, err);
+	if (rc == 0)
+		rc = settle(&r, err);
+	scan_release(&r.names);
+	if (rc < 0)
+		recovered_release(out);
+	return rc;
+}
+
+void recovered_release(struct recovered *r)
+{
+	free(r->kept);
+	r->kept = NULL;
+	r->n_kept = 0;
+}
+
+int kept_load(struct sys *sys, const char *dir, unsigned sibling,
+	      struct kept **list, size_t *n, struct err *err)
+{
+	struct spool_identity id;
+	struct scan_dir names;
+	struct scan_ends ends;
+
+	*list = NULL;
+	*n = 0;
+	if (scan_list(sys, dir, &names, err) < 0)
+		return err->code;
+	/* Not even its name is needed to count its bytes. */
+	if (identity_load(sys, dir, &id, NULL) < 0)
+		id = (struct spool_identity){ 0 };
+	*list = mem_array(names.n_segments, sizeof(**list));
+	for (size_t i = 0; i < names.n_segments; i++) {
+		uint64_t first = names.segments[i].number;
+
+		if (scan_ends(sys, dir, &id, first, &ends) < 0)
+			ends = (struct scan_ends){ 0 };
+		(*list)[(*n)++] = (struct kept){
+			.sibling = sibling,
+			.first = first,
+			.end = ends.sealed ? ends.end : first,
+			.next = ends.sealed ? ends.next : first,
+			.bytes = ends.pcap_len + ends.idx_len,
+			.sealed_ns = ends.sealed ? ends.sealed_ns
+						 : ends.head.created_ns,
+		};
+	}
+	scan_release(&names);
+	return 0;
+}
