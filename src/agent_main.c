@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agent_main.c - the subcommands of weir-agent, the static executable for
+ * hosts where nothing may be installed: capture, spool and hand over.
+ *
+ * The words are those of weir; "agent" in front of them may be left out.
+ */
+#include "cmd/cmd.h"
+
+#include <stddef.h>
+
+#include <openssl/crypto.h>
+
+const char *const program_name = "weir-agent";
+
+const struct command commands[] = {
+	{ "keygen", "agent keygen", "make a key pair, or print a public key",
+	  cmd_keygen },
+	{ "version", NULL, "print which build this is", cmd_version },
+	{ NULL, NULL, NULL, NULL },
+};
+
+/*
+ * The host's openssl.cnf may name modules to load, and a static program can
+ * load none: what the file says is for other programs.
+ */
+int main(int argc, char **argv)
+{
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	return cmd_main(argc, argv);
+}
