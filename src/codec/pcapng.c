@@ -113,8 +113,8 @@ static void add_interface(struct pcapstream *s,
 			  const struct pcapstream_interface *i)
 {
 	if (s->n_interfaces == s->cap_interfaces) {
-		s->cap_interfaces = s->cap_interfaces ? s->cap_interfaces * 2
-						      : 4;
+		s->cap_interfaces =
+			s->cap_interfaces ? s->cap_interfaces * 2 : 4;
 		s->interfaces =
 			mem_grow(s->interfaces, s->cap_interfaces * sizeof(*i));
 	}
@@ -467,8 +467,8 @@ static int next_block(struct pcapstream *s, struct pcapstream_item *item)
 	if (s->skip_left)
 		return ERR_UNKNOWN;
 
-	rc = read_block(s, type,
-			bytes_of(c.p, padded(told) - BLOCK_LEAST), item);
+	rc = read_block(s, type, bytes_of(c.p, padded(told) - BLOCK_LEAST),
+			item);
 	if (s->failed)
 		return s->failed;
 	take(s, padded(told));

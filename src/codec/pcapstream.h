@@ -132,8 +132,7 @@ uint64_t pcapstream_offset(const struct pcapstream *s);
 const char *pcapstream_why(const struct pcapstream *s);
 
 enum pcapstream_format pcapstream_format(const struct pcapstream *s);
-const struct pcapstream_counts *
-pcapstream_counts(const struct pcapstream *s);
+const struct pcapstream_counts *pcapstream_counts(const struct pcapstream *s);
 
 /* 0, ERR_END after the last one; options of an item are known to be whole. */
 int pcapstream_option_next(struct cursor *c, bool swapped,

@@ -87,7 +87,7 @@ static inline uint32_t get_32(struct cursor *c, bool swapped)
 	return swapped ? get_be32(c) : get_le32(c);
 }
 
-/* The file header; then each record.  0 with an item, ERR_AGAIN or a failure. */
+/* The file header; each record.  0 with an item, ERR_AGAIN or a failure. */
 int pcapfile_begin(struct pcapstream *s, struct pcapstream_item *item);
 int pcapfile_next(struct pcapstream *s, struct pcapstream_item *item);
 int pcapng_next(struct pcapstream *s, struct pcapstream_item *item);

@@ -37,12 +37,14 @@ if command -v tshark >/dev/null; then
 	check 'the sample has 20 000 packets and more' \
 		test "$(wc -l <"$T/protocols")" -ge 20000
 	check 'its traffic is varied' \
-		test "$(sort -u "$T/protocols" | wc -l)" -ge 7
+		test "$(sort -u "$T/protocols" | wc -l)" -ge 11
 	bad=$(tshark -r "$sample" -o ip.check_checksum:TRUE \
 		-o tcp.check_checksum:TRUE -o udp.check_checksum:TRUE -Y \
 		'tcp.checksum.status == 0 || udp.checksum.status == 0' \
 		2>/dev/null | wc -l)
 	check_equal 'its checksums are right' "$bad" 0
+	bad=$(tshark -r "$sample" -Y _ws.malformed 2>/dev/null | wc -l)
+	check_equal 'nothing in it is malformed' "$bad" 0
 else
 	skip 'the sample has 20 000 packets and more' 'no tshark'
 fi

@@ -44,8 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	read_all(bytes_of(data, size), size + 1, &whole, &rc);
 	read_all(bytes_of(data, size), piece, &pieces, &rc_pieces);
-	if (rc != rc_pieces || !bytes_equal(buf_bytes(&whole),
-					    buf_bytes(&pieces)))
+	if (rc != rc_pieces ||
+	    !bytes_equal(buf_bytes(&whole), buf_bytes(&pieces)))
 		abort();
 	read_all(buf_bytes(&whole), piece, &again, &rc);
 	if (rc != 0 || !bytes_equal(buf_bytes(&whole), buf_bytes(&again)))

@@ -228,7 +228,8 @@ int main(int argc, char **argv)
 	bool all = true;
 
 	if (argc < 2 + json) {
-		fputs("usage: capsum [--json] FILE...   (- is standard input)\n",
+		fputs("usage: capsum [--json] FILE...   (- is standard "
+		      "input)\n",
 		      stderr);
 		return 2;
 	}

@@ -200,8 +200,7 @@ TEST(a_packed_file_cut_anywhere_gives_what_it_can_and_warns)
 		put_capture(&plain, 40);
 		packings[i].put(&packed, buf_bytes(&plain));
 		for (size_t cut = 4; cut < packed.len; cut++) {
-			struct capfile *f =
-				open_bytes(bytes_of(packed.p, cut));
+			struct capfile *f = open_bytes(bytes_of(packed.p, cut));
 			struct err err = ERR_NONE;
 			int n;
 
@@ -414,8 +413,7 @@ TEST(G09_a_batch_never_mixes_link_types)
 	for (int i = 0; i < 4; i++) {
 		CHECK_OK(capfile_linktype(f, &linktype, &err), &err);
 		CHECK_EQ(linktype, want[i].linktype);
-		CHECK_EQ(source.take(source.self, batch, 16, &err),
-			 want[i].n);
+		CHECK_EQ(source.take(source.self, batch, 16, &err), want[i].n);
 	}
 	CHECK_EQ(source.take(source.self, batch, 16, &err), ERR_END);
 	CHECK_EQ(capfile_format(f), PCAPSTREAM_PCAPNG);

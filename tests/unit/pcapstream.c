@@ -292,8 +292,8 @@ TEST(I03_every_magic_gives_the_same_packets_with_all_digits_it_has)
 		big = i & 1;
 		put_head(&b, kinds[i / 2].magic, 4);
 		for (int k = 0; k < 2; k++) {
-			put_classic(&b, 1700000000, kinds[i / 2].frac,
-				    5 + k, 1500, "");
+			put_classic(&b, 1700000000, kinds[i / 2].frac, 5 + k,
+				    1500, "");
 			put_zeros(&b, (size_t)kinds[i / 2].more);
 			put_text(&b, k ? "second" : "first");
 		}
@@ -432,10 +432,10 @@ TEST(a_pcap_cut_at_any_byte_keeps_every_whole_record)
 		}
 		read_all(bytes_of(b.p, cut), 0);
 		CHECK_EQ(count_of(PCAPSTREAM_PACKET), whole);
-		CHECK_EQ(seen.rc, clean	  ? 0
+		CHECK_EQ(seen.rc, clean	    ? 0
 				  : cut < 4 ? ERR_UNKNOWN
 					    : ERR_DAMAGED);
-		CHECK_EQ(seen.offset, whole	      ? ends[whole - 1]
+		CHECK_EQ(seen.offset, whole		   ? ends[whole - 1]
 				      : cut >= PCAP_HEADER ? PCAP_HEADER
 							   : 0);
 	}
@@ -468,8 +468,8 @@ TEST(what_is_no_capture_is_refused_at_once)
 {
 	static const char *const heads[] = {
 		"00000000 00000000",
-		"4749463839610000",		    /* a picture */
-		"1f8b0800 00000000",		    /* still packed */
+		"4749463839610000",  /* a picture */
+		"1f8b0800 00000000", /* still packed */
 		"d4c3b2a1 0300 0400 00000000 00000000 00000000 00000000",
 		"0a0d0d0a 1c000000 4d3c2b1a 0200 0000 ffffffffffffffff"
 		"1c000000",
@@ -505,8 +505,7 @@ static void check_everything(void)
 	CHECK_EQ(packet_at(0)->packet.wire_len, 18);
 	CHECK(packet_at(0)->packet.time_ns == UINT64_C(1700003600123456789));
 	c = cursor_on(kept(packet_at(0)->options));
-	CHECK_EQ(pcapstream_option_next(&c, packet_at(0)->swapped, &option),
-		 0);
+	CHECK_EQ(pcapstream_option_next(&c, packet_at(0)->swapped, &option), 0);
 	CHECK_EQ(option.code, PCAPSTREAM_OPTION_COMMENT);
 	CHECK_BYTES(option.value, bytes_of_text("look here"));
 	CHECK_EQ(pcapstream_option_next(&c, packet_at(0)->swapped, &option),
@@ -613,8 +612,7 @@ TEST(every_resolution_becomes_nanoseconds)
 		struct buf b = { 0 };
 
 		put_section(&b);
-		put_interface(&b, 1, 0, cases[i].resolution,
-			      cases[i].offset_s);
+		put_interface(&b, 1, 0, cases[i].resolution, cases[i].offset_s);
 		put_enhanced(&b, 0, cases[i].ticks, "x");
 		read_all(buf_bytes(&b), 0);
 		CHECK_EQ(seen.rc, 0);

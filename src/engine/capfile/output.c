@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { GATHER = 1 << 20, NS_PER_S = 1000000000 };
+enum { GATHER = 1 << 20 };
 
 struct capfile_output {
 	int fd;
@@ -104,13 +104,14 @@ int capfile_output_flush(struct capfile_output *o, struct err *err)
 
 static void put_one(struct capfile_output *o, const struct packet *p)
 {
-	struct packet at = *p;
-	uint64_t frac = p->time_ns % NS_PER_S;
+	uint8_t *to = buf_reserve(&o->out, RECORD_HEADER + p->data.len);
 
-	/* The fraction's field then counts microseconds. */
 	if (o->micro)
-		at.time_ns = p->time_ns - frac + frac / 1000;
-	put_record(&o->out, &at);
+		record_head_micro_at(to, p);
+	else
+		record_head_at(to, p);
+	buf_added(&o->out, RECORD_HEADER);
+	put_bytes(&o->out, p->data);
 }
 
 int capfile_output_put(struct capfile_output *o, const struct packet *p, int n,

@@ -27,7 +27,7 @@ struct packing {
 struct unpack {
 	const struct packing *packing;
 	const char *why; /* sticky: NULL while all is well */
-	bool inside; /* a member has begun and not ended */
+	bool inside;	 /* a member has begun and not ended */
 	z_stream z;
 	ZSTD_DStream *zstd;
 	LZ4F_dctx *lz4;
@@ -57,8 +57,8 @@ static int step_gzip(struct unpack *u, const struct step *s)
 		return ERR_END;
 	u->inside |= s->in->len > 0;
 	u->z.next_in = (Bytef *)s->in->p;
-	u->z.avail_in = (uInt)(s->in->len < UINT32_MAX ? s->in->len
-						       : UINT32_MAX);
+	u->z.avail_in =
+		(uInt)(s->in->len < UINT32_MAX ? s->in->len : UINT32_MAX);
 	u->z.next_out = s->out;
 	u->z.avail_out = (uInt)(s->room < UINT32_MAX ? s->room : UINT32_MAX);
 	rc = inflate(&u->z, Z_NO_FLUSH);
@@ -90,8 +90,8 @@ static int step_zstd(struct unpack *u, const struct step *s)
 static int step_lz4(struct unpack *u, const struct step *s)
 {
 	size_t taken = s->in->len, made = s->room;
-	size_t rc = LZ4F_decompress(u->lz4, s->out, &made, s->in->p, &taken,
-				    NULL);
+	size_t rc =
+		LZ4F_decompress(u->lz4, s->out, &made, s->in->p, &taken, NULL);
 
 	if (LZ4F_isError(rc))
 		return broken(u, LZ4F_getErrorName(rc));
@@ -104,15 +104,23 @@ static int step_lz4(struct unpack *u, const struct step *s)
 
 static const struct packing packings[] = {
 	{ "gzip", { 0x1f, 0x8b }, { 0xff, 0xff }, step_gzip },
-	{ "zstd", { 0x28, 0xb5, 0x2f, 0xfd }, { 0xff, 0xff, 0xff, 0xff },
+	{ "zstd",
+	  { 0x28, 0xb5, 0x2f, 0xfd },
+	  { 0xff, 0xff, 0xff, 0xff },
 	  step_zstd },
 	/* A skippable frame may come first. */
-	{ "zstd", { 0x50, 0x2a, 0x4d, 0x18 }, { 0xf0, 0xff, 0xff, 0xff },
+	{ "zstd",
+	  { 0x50, 0x2a, 0x4d, 0x18 },
+	  { 0xf0, 0xff, 0xff, 0xff },
 	  step_zstd },
-	{ "lz4", { 0x04, 0x22, 0x4d, 0x18 }, { 0xff, 0xff, 0xff, 0xff },
+	{ "lz4",
+	  { 0x04, 0x22, 0x4d, 0x18 },
+	  { 0xff, 0xff, 0xff, 0xff },
 	  step_lz4 },
-	{ "the old form of lz4", { 0x02, 0x21, 0x4c, 0x18 },
-	  { 0xff, 0xff, 0xff, 0xff }, NULL },
+	{ "the old form of lz4",
+	  { 0x02, 0x21, 0x4c, 0x18 },
+	  { 0xff, 0xff, 0xff, 0xff },
+	  NULL },
 	{ "xz", { 0xfd, '7', 'z', 'X' }, { 0xff, 0xff, 0xff, 0xff }, NULL },
 	{ "bzip2", { 'B', 'Z', 'h' }, { 0xff, 0xff, 0xff }, NULL },
 	{ "zip", { 'P', 'K', 3, 4 }, { 0xff, 0xff, 0xff, 0xff }, NULL },
@@ -121,8 +129,8 @@ static const struct packing packings[] = {
 static bool begins_with(struct bytes head, const struct packing *p)
 {
 	for (size_t i = 0; i < UNPACK_MAGIC; i++)
-		if (p->mask[i] && (i >= head.len ||
-				   (head.p[i] & p->mask[i]) != p->magic[i]))
+		if (p->mask[i] &&
+		    (i >= head.len || (head.p[i] & p->mask[i]) != p->magic[i]))
 			return false;
 	return true;
 }
