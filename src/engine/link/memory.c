@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/link/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "codec/hex.h"
+#include "sys/sys.h"
+
+enum { PATH_SIZE = 1024, LINE_SIZE = 128 };
+
+static int path_of(char path[PATH_SIZE], const char *dir, const char *name,
+		   struct err *err)
+{
+	int n = snprintf(path, PATH_SIZE, "%s/%s", dir, name);
+
+	if (n < 0 || n >= PATH_SIZE)
+		return err_set(err, ERR_LIMIT, "the path %s/%s is too long",
+			       dir, name);
+	return 0;
+}
+
+/* The old file or the new one is there after a crash; not synced. */
+static int replace(struct sys *sys, const char *dir, const char *name,
+		   const char *text, struct err *err)
+{
+	char path[PATH_SIZE], next[PATH_SIZE + 8];
+	int file, rc;
+
+	if (path_of(path, dir, name, err) < 0)
+		return err->code;
+	snprintf(next, sizeof(next), "%s.tmp", path);
+	rc = sys->mkdir(sys, dir);
+	if (rc < 0 && rc != -EEXIST)
+		return err_sys(err, -rc, "cannot make %s", dir);
+	file = sys->open(sys, next, SYS_WRITE | SYS_CREATE | SYS_TRUNCATE);
+	if (file < 0)
+		return err_sys(err, -file, "cannot write %s", next);
+	rc = sys_write_full(sys, file, text, strlen(text), 0);
+	sys->close(sys, file);
+	if (rc == 0)
+		rc = sys->rename(sys, next, path);
+	return rc < 0 ? err_sys(err, -rc, "cannot write %s", path) : 0;
+}
+
+int memory_put_ack(struct sys *sys, const char *source_dir,
+		   const char *fingerprint, uint64_t index, struct err *err)
+{
+	char dir[PATH_SIZE], line[LINE_SIZE];
+
+	if (path_of(dir, source_dir, "peers", err) < 0)
+		return err->code;
+	snprintf(line, sizeof(line), "%llu\n", (unsigned long long)index);
+	return replace(sys, dir, fingerprint, line, err);
+}
+
+static int served_dir(char dir[PATH_SIZE], char name[LINE_SIZE],
+		      const char *spool_dir, uint16_t source,
+		      const char *fingerprint, struct err *err)
+{
+	snprintf(name, LINE_SIZE, "%u-%s", source, fingerprint);
+	return path_of(dir, spool_dir, "served", err);
+}
+
+void memory_get_served(struct sys *sys, const char *spool_dir, uint16_t source,
+		       const char *fingerprint, struct served *s)
+{
+	char dir[PATH_SIZE], name[LINE_SIZE], path[PATH_SIZE];
+	char line[LINE_SIZE] = "", *end;
+	ssize_t n = -1;
+	int file;
+
+	*s = (struct served){ .known = false };
+	if (served_dir(dir, name, spool_dir, source, fingerprint, NULL) < 0 ||
+	    path_of(path, dir, name, NULL) < 0)
+		return;
+	file = sys->open(sys, path, SYS_READ);
+	if (file < 0)
+		return;
+	n = sys->pread(sys, file, line, sizeof(line) - 1, 0);
+	sys->close(sys, file);
+	if (n <= 2 * SPOOL_ID || line[2 * SPOOL_ID] != ' ')
+		return;
+	line[n] = '\0';
+	end = strchr(line, '\n');
+	if (!end)
+		return;
+	*end = '\0';
+	if (text_to_uint(line + 2 * SPOOL_ID + 1, &s->fallen) < 0)
+		return;
+	s->known = hex_parse(bytes_of(line, 2 * SPOOL_ID), s->origin,
+			     SPOOL_ID) == 0;
+}
+
+int memory_put_served(struct sys *sys, const char *spool_dir, uint16_t source,
+		      const char *fingerprint, const struct served *s,
+		      struct err *err)
+{
+	char dir[PATH_SIZE], name[LINE_SIZE], line[LINE_SIZE];
+	char hex[2 * SPOOL_ID + 1];
+
+	if (served_dir(dir, name, spool_dir, source, fingerprint, err) < 0)
+		return err->code;
+	snprintf(line, sizeof(line), "%s %llu\n",
+		 hex_of(hex, bytes_of(s->origin, SPOOL_ID)),
+		 (unsigned long long)s->fallen);
+	return replace(sys, dir, name, line, err);
+}
+
+void served_epoch(char out[SERVED_EPOCH + 1], const struct served *s)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | s->origin[i];
+	snprintf(out, SERVED_EPOCH + 1, "%016llx",
+		 (unsigned long long)(v + s->fallen));
+}
