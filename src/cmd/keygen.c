@@ -61,9 +61,10 @@ static int run(const struct keygen *k, struct err *err)
 	int rc = 0;
 
 	if (k->force && !k->out)
-		return err_set(err, ERR_USAGE,
-			       "--force needs --out FILE: there is nothing else "
-			       "to replace");
+		return err_set(
+			err, ERR_USAGE,
+			"--force needs --out FILE: there is nothing else "
+			"to replace");
 	if (k->public_of && k->out)
 		return err_set(err, ERR_USAGE,
 			       "--public reads a key and --out makes one: give "
@@ -82,8 +83,8 @@ static int run(const struct keygen *k, struct err *err)
 	mem_wipe(&pair, sizeof(pair));
 	/* A key that did not reach its reader must not look made. */
 	if (rc == 0 && fflush(stdout) != 0)
-		rc = err_set(err, ERR_FAILED, "cannot write the key to "
-					      "standard output");
+		rc = err_set(err, ERR_FAILED,
+			     "cannot write the key to standard output");
 	return rc;
 }
 

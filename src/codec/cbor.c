@@ -105,8 +105,7 @@ static bool at_break(struct cursor *c)
 }
 
 /* The next run of a string; a definite one is a single run. */
-static int get_string(struct cursor *c, const struct head *h,
-		      struct bytes *run)
+static int get_string(struct cursor *c, const struct head *h, struct bytes *run)
 {
 	*run = bytes_of(c->p, 0);
 	if (h->v > c->len)
@@ -139,8 +138,9 @@ int cbor_text(struct cursor *c, char *out, size_t cap)
 	if (get_head(c, &h) < 0 || h.major != CBOR_TEXT)
 		return ERR_MALFORMED;
 	if (!h.indefinite)
-		return get_string(c, &h, &run) < 0 ? ERR_MALFORMED
-						   : append(out, cap, &len, run);
+		return get_string(c, &h, &run) < 0
+			       ? ERR_MALFORMED
+			       : append(out, cap, &len, run);
 	while (rc == 0 && !at_break(c)) {
 		if (get_head(c, &part) < 0 || part.major != CBOR_TEXT ||
 		    part.indefinite || get_string(c, &part, &run) < 0)

@@ -101,8 +101,8 @@ struct ipcap_frame {
 	uint8_t type;
 	uint16_t flags;
 	uint16_t source;
-	uint64_t base; /* index of the first packet; 0 but in batches */
-	uint64_t seq;  /* counts each type from 0 in each connection */
+	uint64_t base;	      /* index of the first packet; 0 but in batches */
+	uint64_t seq;	      /* counts each type from 0 in each connection */
 	struct bytes payload; /* borrowed */
 };
 

@@ -115,8 +115,8 @@ static void seal(EVP_CIPHER_CTX *ctx, uint64_t n, struct bytes ad,
 
 	begin(ctx, n, ad);
 	if (plain.len)
-		must(EVP_CipherUpdate(ctx, to, &len, plain.p,
-				      (int)plain.len) == 1);
+		must(EVP_CipherUpdate(ctx, to, &len, plain.p, (int)plain.len) ==
+		     1);
 	must((size_t)len == plain.len);
 	must(EVP_CipherFinal_ex(ctx, to + plain.len, &len) == 1 &&
 	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, NOISE_TAG,
@@ -340,10 +340,9 @@ int noise_read_1(struct noise_handshake *hs, struct bytes message)
 	if (mix_dh(hs, &hs->s, hs->re) < 0)
 		return fail(hs, ERR_AUTH);
 	/* s */
-	if (decrypt_and_hash(hs,
-			     bytes_of(message.p + NOISE_KEY,
-				      NOISE_KEY + NOISE_TAG),
-			     hs->rs) < 0)
+	if (decrypt_and_hash(
+		    hs, bytes_of(message.p + NOISE_KEY, NOISE_KEY + NOISE_TAG),
+		    hs->rs) < 0)
 		return fail(hs, ERR_AUTH);
 	hs->step = NOISE_ACCEPTS_1;
 	return 0;
@@ -395,10 +394,10 @@ int noise_read_2(struct noise_handshake *hs, struct bytes message,
 	/* ee, se */
 	if (mix_dh(hs, &hs->e, hs->re) < 0 || mix_dh(hs, &hs->s, hs->re) < 0)
 		return fail(hs, ERR_AUTH);
-	if (decrypt_payload(hs,
-			    bytes_of(message.p + NOISE_KEY,
-				     message.len - NOISE_KEY),
-			    payload) < 0)
+	if (decrypt_payload(
+		    hs,
+		    bytes_of(message.p + NOISE_KEY, message.len - NOISE_KEY),
+		    payload) < 0)
 		return fail(hs, ERR_AUTH);
 	hs->step = NOISE_SPLITS;
 	return 0;
@@ -477,8 +476,7 @@ int noise_seal_record(struct noise_cipher *c, uint8_t *record, size_t len)
 	return 0;
 }
 
-static int open_record(struct noise_cipher *c, struct bytes sealed,
-		       uint8_t *to)
+static int open_record(struct noise_cipher *c, struct bytes sealed, uint8_t *to)
 {
 	int rc;
 

@@ -41,8 +41,7 @@ void zframe_pack(struct zframe *z, struct bytes in, struct buf *out)
 	}
 	must(ZSTD_CCtx_setParameter(z->pack, ZSTD_c_windowLog,
 				    window_log(in.len)));
-	len = ZSTD_compress2(z->pack, buf_reserve(out, cap), cap, in.p,
-			     in.len);
+	len = ZSTD_compress2(z->pack, buf_reserve(out, cap), cap, in.p, in.len);
 	must(len);
 	buf_added(out, len);
 }
@@ -60,10 +59,9 @@ static size_t room_for(const ZSTD_inBuffer *in, bool at_frame, size_t done,
 
 	if (at_frame)
 		size = ZSTD_getFrameContentSize(
-			(const uint8_t *)in->src + in->pos,
-			in->size - in->pos);
-	if (size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR &&
-	    size > 0)
+			(const uint8_t *)in->src + in->pos, in->size - in->pos);
+	if (size != ZSTD_CONTENTSIZE_UNKNOWN &&
+	    size != ZSTD_CONTENTSIZE_ERROR && size > 0)
 		step = size < SIZE_MAX ? (size_t)size : SIZE_MAX;
 	return step < left ? step : left;
 }

@@ -15,10 +15,7 @@
 
 struct buf;
 
-enum {
-	ZFRAME_WINDOW_LOG = 25,
-	ZFRAME_WINDOW_MAX = 1 << ZFRAME_WINDOW_LOG
-};
+enum { ZFRAME_WINDOW_LOG = 25, ZFRAME_WINDOW_MAX = 1 << ZFRAME_WINDOW_LOG };
 
 /* Working memory that is kept from batch to batch; a zeroed one is empty. */
 struct zframe {

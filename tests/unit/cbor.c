@@ -54,10 +54,9 @@ TEST(integers_are_written_shortest_and_read_at_any_length)
 
 TEST(what_is_no_unsigned_integer_is_refused)
 {
-	static const char *const wrong[] = { "",     "1c",   "1f",   "20",
-					     "40",   "60",   "80",   "a0",
-					     "c200", "f4",   "f6",   "f90000",
-					     "ff" };
+	static const char *const wrong[] = { "",   "1c",     "1f", "20",   "40",
+					     "60", "80",     "a0", "c200", "f4",
+					     "f6", "f90000", "ff" };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct cursor c = cursor_on(t_hex(wrong[i]));
@@ -147,14 +146,25 @@ TEST(a_list_that_promises_more_than_there_is_is_refused)
 TEST(any_sound_value_can_be_skipped)
 {
 	static const char *const values[] = {
-		"00",	      "3903e7",	      "4401020304",
-		"5f42010243030405ff",	      "6161",
-		"7f61616162ff", "80",	      "9f8101ff",
-		"a26161016162820203",	      "bf61610161629f0203ffff",
+		"00",
+		"3903e7",
+		"4401020304",
+		"5f42010243030405ff",
+		"6161",
+		"7f61616162ff",
+		"80",
+		"9f8101ff",
+		"a26161016162820203",
+		"bf61610161629f0203ffff",
 		"c074323031332d30332d32315432303a30343a30305a",
-		"f4",	      "f6",	      "f7",
-		"f818",	      "f93c00",	      "fa47c35000",
-		"fb3ff199999999999a",	      "d9d9f783010203",
+		"f4",
+		"f6",
+		"f7",
+		"f818",
+		"f93c00",
+		"fa47c35000",
+		"fb3ff199999999999a",
+		"d9d9f783010203",
 	};
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {

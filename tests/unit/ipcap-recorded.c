@@ -287,7 +287,8 @@ static size_t check_preamble(const json_t *want, struct bytes stream)
 	CHECK_EQ(ipcap_preamble_parse(stream, &used, &p), 0);
 	CHECK_EQ(used, IPCAP_PREAMBLE_HEAD + number(want, "body_length"));
 	CHECK_STR(p.compression, text(head, "compression"));
-	json_array_foreach(json_object_get(head, "sources"), at, v) {
+	json_array_foreach(json_object_get(head, "sources"), at, v)
+	{
 		const struct ipcap_source *s = &p.sources[at];
 
 		CHECK_EQ(s->id, number(v, "id"));
@@ -324,8 +325,8 @@ static void check_scenario(const char *name)
 
 	load_input(&s->input, text(input, "file"));
 	s->map = json_object_get(input, "index_map");
-	preamble = check_preamble(json_object_get(agent, "preamble"),
-				  from_agent);
+	preamble =
+		check_preamble(json_object_get(agent, "preamble"), from_agent);
 	check_frames(s, json_object_get(agent, "frames"), from_agent, preamble);
 	CHECK_EQ(s->packets, number(agent, "packets"));
 	check_frames(s, json_object_get(collector, "frames"), from_collector,
@@ -396,8 +397,7 @@ static int collect(struct bytes stream)
 	int rc = ipcap_preamble_parse(stream, &at, &p);
 
 	while (rc == 0) {
-		rc = ipcap_frame_parse(bytes_of(stream.p + at,
-						stream.len - at),
+		rc = ipcap_frame_parse(bytes_of(stream.p + at, stream.len - at),
 				       &used, &f);
 		if (rc < 0)
 			break;
@@ -428,24 +428,25 @@ TEST(odd_streams_are_taken_or_refused_as_ipcap_does)
 		const char *id;
 		int want;
 	} probes[] = {
-		{ "C11", 3 },		/* no sources */
-		{ "C17", 3 },		/* zstd without a content size */
-		{ "C18", 3 },		/* zstd without a checksum */
-		{ "C20", 3 },		/* a skippable zstd frame first */
-		{ "C22b", ERR_LIMIT },	/* a window of 128 MiB */
-		{ "C22c", ERR_LIMIT },	/* of 64 MiB */
-		{ "C22d", 3 },		/* of 32 MiB */
-		{ "C26", 1 },		/* PKT: we take it, ipcap does not */
-		{ "C37", ERR_LIMIT },	/* 8 MiB and a byte */
-		{ "C50", 1 },		/* longer than it was on the wire */
+		{ "C11", 3 },		  /* no sources */
+		{ "C17", 3 },		  /* zstd without a content size */
+		{ "C18", 3 },		  /* zstd without a checksum */
+		{ "C20", 3 },		  /* a skippable zstd frame first */
+		{ "C22b", ERR_LIMIT },	  /* a window of 128 MiB */
+		{ "C22c", ERR_LIMIT },	  /* of 64 MiB */
+		{ "C22d", 3 },		  /* of 32 MiB */
+		{ "C26", 1 },		  /* PKT: we take it, ipcap does not */
+		{ "C37", ERR_LIMIT },	  /* 8 MiB and a byte */
+		{ "C50", 1 },		  /* longer than it was on the wire */
 		{ "C51", ERR_MALFORMED }, /* 2^32 + 5 seconds: we refuse it */
-		{ "C57", 0 },		/* a preamble and no more */
+		{ "C57", 0 },		  /* a preamble and no more */
 		{ "C58", ERR_MALFORMED }, /* no preamble */
 	};
 	json_t *all = load_json(".", "probes.json"), *probe;
 	size_t at, seen = 0;
 
-	json_array_foreach(json_object_get(all, "probes"), at, probe) {
+	json_array_foreach(json_object_get(all, "probes"), at, probe)
+	{
 		for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]);
 		     i++) {
 			if (strcmp(text(probe, "id"), probes[i].id) != 0)

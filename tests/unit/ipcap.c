@@ -98,8 +98,7 @@ TEST(I31_an_unknown_version_is_refused_and_at_once)
 		 ERR_UNKNOWN);
 	CHECK_EQ(ipcap_preamble_parse(t_hex("504d5832"), &used, &p),
 		 ERR_MALFORMED);
-	CHECK_EQ(ipcap_preamble_parse(t_hex("d0ca"), &used, &p),
-		 ERR_MALFORMED);
+	CHECK_EQ(ipcap_preamble_parse(t_hex("d0ca"), &used, &p), ERR_MALFORMED);
 }
 
 /* A preamble around this body. */
@@ -406,8 +405,7 @@ TEST(I33_the_largest_payload_is_taken)
 {
 	uint8_t *bulk = calloc(1, IPCAP_PAYLOAD_MAX);
 	struct ipcap_frame f = { .type = IPCAP_BATCH,
-				 .payload = bytes_of(bulk,
-						     IPCAP_PAYLOAD_MAX) };
+				 .payload = bytes_of(bulk, IPCAP_PAYLOAD_MAX) };
 	struct buf b = { 0 };
 	size_t used;
 
@@ -517,10 +515,10 @@ TEST(I36_a_batch_closes_at_either_bound)
 		int first; /* packets in the first batch */
 	} table[] = {
 		{ 600, 10, 256 },
-		{ 256, 4072, 256 },   /* 1 MiB less a little */
-		{ 256, 4076, 255 },   /* 2 bytes over with the last one */
+		{ 256, 4072, 256 }, /* 1 MiB less a little */
+		{ 256, 4076, 255 }, /* 2 bytes over with the last one */
 		{ 20, 60000, 17 },
-		{ 3, 2 << 20, 1 },    /* too large, so alone */
+		{ 3, 2 << 20, 1 }, /* too large, so alone */
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -695,8 +693,10 @@ static void check_pack(struct zframe *z, struct bytes plain)
 
 TEST(I37_batches_of_all_sizes_pack_into_one_segment_and_back)
 {
-	static const size_t sizes[] = { 0, 1, 255, 256, 1024, 1025, 65536 + 256,
-					1 << 20, (1 << 20) + 1, 8 << 20 };
+	static const size_t sizes[] = { 0,	     1,	      255,
+					256,	     1024,    1025,
+					65536 + 256, 1 << 20, (1 << 20) + 1,
+					8 << 20 };
 	uint8_t *bulk = malloc(8 << 20);
 	struct zframe z = { 0 };
 

@@ -9,8 +9,12 @@
 TEST(base64_is_that_of_rfc_4648)
 {
 	static const char *const table[][2] = {
-		{ "", "" },	    { "f", "Zg==" },	    { "fo", "Zm8=" },
-		{ "foo", "Zm9v" },  { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+		{ "", "" },
+		{ "f", "Zg==" },
+		{ "fo", "Zm8=" },
+		{ "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" },
 		{ "foobar", "Zm9vYmFy" },
 	};
 	char text[16];
@@ -31,7 +35,7 @@ TEST(base64_is_that_of_rfc_4648)
 TEST(base64_has_one_spelling)
 {
 	static const char *const wrong[] = {
-		"Zm9vYg", "Zm9vYg=", "Zm9vYh==", "Zm9vY===", "Zm9v Yg=",
+		"Zm9vYg",     "Zm9vYg=",  "Zm9vYh==", "Zm9vY===", "Zm9v Yg=",
 		"Zm9vYg==\n", "=m9vYg==", "Zm9=Yg==", "Zm-vYg==", "Zm9vYmE=",
 	};
 	uint8_t out[4];
@@ -136,8 +140,9 @@ TEST(I27_the_key_files_that_ipcap_wrote_are_read)
 		struct buf again = { 0 };
 		struct bytes file;
 
-		snprintf(path, sizeof(path), "%s/interop/ipcap/noise/keys/%s.key",
-			 t_shared(), files[i].path);
+		snprintf(path, sizeof(path),
+			 "%s/interop/ipcap/noise/keys/%s.key", t_shared(),
+			 files[i].path);
 		file = t_load(path);
 		CHECK_EQ(keyfile_parse(file, key), 0);
 		CHECK_BYTES(bytes_of(key, KEYFILE_KEY), t_hex(files[i].hex));

@@ -152,7 +152,8 @@ static void check_vectors(const char *path)
 	size_t at;
 	int found = 0;
 
-	json_array_foreach(json_object_get(all, "vectors"), at, v) {
+	json_array_foreach(json_object_get(all, "vectors"), at, v)
+	{
 		const char *name =
 			json_string_value(json_object_get(v, "protocol_name"));
 
@@ -213,12 +214,14 @@ static void check_ipcap(const json_t *session, const struct keys *k)
 	CHECK_BYTES(bytes_of(e->tr.out.k, NOISE_KEY),
 		    hex(session, "transport_key_agent_to_collector"));
 	json_array_foreach(json_object_get(session, "collector_to_agent"), at,
-			   r) {
+			   r)
+	{
 		record(e, true, hex(r, "plaintext"), hex(r, "wire"));
 	}
 	CHECK(at > 0);
 	json_array_foreach(json_object_get(session, "agent_to_collector"), at,
-			   r) {
+			   r)
+	{
 		record(e, false, hex(r, "plaintext"), hex(r, "wire"));
 	}
 	CHECK(at > 0);
@@ -255,9 +258,10 @@ static void check_long(struct noise_cipher *in, struct noise_cipher *out,
 
 	CHECK_EQ(noise_open(in, wire, &used, &plain), 0);
 	CHECK_EQ(used, wire.len);
-	CHECK_EQ(plain.len, json_integer_value(json_object_get(
-				    about, "plaintext_bytes")));
-	json_array_foreach(cuts, at, cut) {
+	CHECK_EQ(plain.len,
+		 json_integer_value(json_object_get(about, "plaintext_bytes")));
+	json_array_foreach(cuts, at, cut)
+	{
 		size_t len = (size_t)json_integer_value(cut);
 
 		CHECK_EQ(noise_seal(out, bytes_of(plain.p + done, len), &again),

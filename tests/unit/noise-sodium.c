@@ -213,9 +213,9 @@ TEST(random_records_and_rekeys_agree_with_another_library)
 
 		memcpy(key, t.out.k, 32);
 		nonce_of(nonce, t.out.n);
-		crypto_aead_chacha20poly1305_ietf_encrypt(
-			sealed, &len, plain.p, plain.len, NULL, 0, NULL, nonce,
-			key);
+		crypto_aead_chacha20poly1305_ietf_encrypt(sealed, &len, plain.p,
+							  plain.len, NULL, 0,
+							  NULL, nonce, key);
 		CHECK_EQ(noise_seal(&t.out, plain, &got), 0);
 		if (plain.len)
 			CHECK_BYTES(buf_from(&got, 2),

@@ -168,7 +168,8 @@ TEST(I28_a_message_1_for_another_agent_is_refused)
 
 TEST(I28_another_prologue_is_refused)
 {
-	struct ends *e = begin(bytes_of_text("weir 1"), bytes_of_text("weir 2"));
+	struct ends *e =
+		begin(bytes_of_text("weir 1"), bytes_of_text("weir 2"));
 
 	CHECK_EQ(noise_write_1(&e->i, none(), &e->wire), 0);
 	CHECK_EQ(noise_read_1(&e->r, buf_bytes(&e->wire)), ERR_AUTH);
@@ -347,7 +348,7 @@ TEST(a_long_run_is_cut_into_full_records)
 TEST(records_in_place_are_the_same_bytes)
 {
 	struct ends *e = connected();
-	uint8_t record[NOISE_RECORD_EXTRA + 6] = { 0, 0, 's', 'e',
+	uint8_t record[NOISE_RECORD_EXTRA + 6] = { 0,	0,   's', 'e',
 						   'c', 'r', 'e', 't' };
 
 	CHECK_EQ(noise_seal(&e->ti.out, bytes_of_text("secret"), &e->wire), 0);
@@ -424,9 +425,9 @@ TEST(a_changed_record_is_refused_and_moves_nothing)
 		e->wire.p[at] ^= 4;
 	}
 	/* The failures cost nothing: the right bytes still open. */
-	CHECK_EQ(noise_open(&e->tr.in, buf_from(&e->wire, good), &used,
-			    &e->got),
-		 0);
+	CHECK_EQ(
+		noise_open(&e->tr.in, buf_from(&e->wire, good), &used, &e->got),
+		0);
 	end(e);
 }
 
@@ -507,9 +508,9 @@ TEST(rekeying_is_heard_by_both_or_by_none)
 	CHECK_EQ(noise_open(&e->tr.in, buf_bytes(&e->wire), &used, &e->got),
 		 ERR_AUTH);
 	noise_rekey(&e->tr.in);
-	CHECK_EQ(noise_open(&e->tr.in, buf_from(&e->wire, used), &used,
-			    &e->got),
-		 0);
+	CHECK_EQ(
+		noise_open(&e->tr.in, buf_from(&e->wire, used), &used, &e->got),
+		0);
 	CHECK_BYTES(buf_bytes(&e->got), bytes_of_text("oldnew"));
 	end(e);
 }
