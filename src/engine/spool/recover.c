@@ -169,8 +169,10 @@ static int settle_pair(struct recovery *r, const struct scan_pair *spare,
 		free(path);
 		return err->code;
 	}
+	/* Where a crash left both names of a file, renaming does nothing. */
 	if (move(r, spare->number, x->first, "pcap", err) < 0 ||
-	    move(r, spare->number, x->first, "idx", err) < 0)
+	    move(r, spare->number, x->first, "idx", err) < 0 ||
+	    drop_spare(r, spare, err) < 0)
 		return err->code;
 	if (!segment_at(r, x->first))
 		note_segment(r, x->first);
@@ -186,7 +188,9 @@ static int settle_idx(struct recovery *r, const struct scan_pair *spare,
 	if (!to || !to->pcap)
 		return drop_spare(r, spare, err);
 	to->idx = true;
-	return move(r, spare->number, x->first, "idx", err);
+	if (move(r, spare->number, x->first, "idx", err) < 0)
+		return err->code;
+	return drop_spare(r, spare, err);
 }
 
 /* Only the .idx got its name. */
@@ -199,41 +203,93 @@ static int settle_pcap(struct recovery *r, const struct scan_pair *spare,
 	if (!to || !to->idx || to->pcap)
 		return drop_spare(r, spare, err);
 	to->pcap = true;
-	return move(r, spare->number, to->number, "pcap", err);
+	if (move(r, spare->number, to->number, "pcap", err) < 0)
+		return err->code;
+	return drop_spare(r, spare, err);
 }
 
-static int settle_spare(struct recovery *r, const struct scan_pair *spare,
-			struct err *err)
+/* A spare by the first index that its header claims; 0 where it has none. */
+struct claim {
+	const struct scan_pair *spare;
+	bool headed;
+	uint64_t first;
+};
+
+static int by_first(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+
+	if (x->first != y->first)
+		return x->first > y->first ? 1 : -1;
+	return (x->spare->number < y->spare->number) -
+	       (x->spare->number > y->spare->number);
+}
+
+static int read_claim(struct recovery *r, const struct scan_pair *spare,
+		      struct scan_index *x, struct err *err)
+{
+	char *path = spare_path(r->dir, spare->number, "idx");
+	int rc = scan_index_load_spare(r->sys, path, r->id, x);
+
+	if (rc < 0)
+		err_sys(err, -rc, "%s cannot be read", path);
+	free(path);
+	return rc < 0 ? err->code : 0;
+}
+
+static int settle_claims(struct recovery *r, struct claim *claims, size_t n,
+			 struct err *err)
 {
 	struct scan_index x = { 0 };
-	char *path;
-	int rc;
+	int rc = 0;
 
-	if (!spare->idx)
-		return settle_pcap(r, spare, err);
-	path = spare_path(r->dir, spare->number, "idx");
-	rc = scan_index_load_spare(r->sys, path, r->id, &x);
-	if (rc < 0)
-		rc = err_sys(err, -rc, "%s cannot be read", path);
-	else if (spare->pcap)
-		rc = settle_pair(r, spare, &x, err);
-	else
-		rc = settle_idx(r, spare, &x, err);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct claim *c = &claims[i];
+		bool twice = i && c->headed && claims[i - 1].headed &&
+			     claims[i - 1].first == c->first;
+
+		rc = read_claim(r, c->spare, &x, err);
+		if (rc < 0)
+			break;
+		/* Of two for one place the later one counts; the other was
+		 * given up before anything in it was durable. */
+		if (twice && segment_at(r, c->first))
+			rc = drop_spare(r, c->spare, err);
+		else if (c->spare->pcap)
+			rc = settle_pair(r, c->spare, &x, err);
+		else
+			rc = settle_idx(r, c->spare, &x, err);
+	}
 	scan_index_release(&x);
-	free(path);
 	return rc;
 }
 
-/* Newest first: of two that could be the same segment, the later one is. */
+/* Oldest packets first: several may have begun and have no name yet. */
 static int settle_spares(struct recovery *r, struct err *err)
 {
-	for (size_t i = r->names.n_spares; i > 0; i--)
-		if (settle_spare(r, &r->names.spares[i - 1], err) < 0)
-			return err->code;
-	if (r->names.n_spares)
-		r->out->spare =
-			r->names.spares[r->names.n_spares - 1].number + 1;
-	return r->names.n_spares ? sync_names(r, err) : 0;
+	size_t all = r->names.n_spares, n = 0;
+	struct claim *claims = mem_array(all, sizeof(*claims));
+	struct scan_index x = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < all; i++) {
+		const struct scan_pair *spare = &r->names.spares[i];
+
+		r->out->spare = spare->number + 1;
+		if (!spare->idx) {
+			rc = settle_pcap(r, spare, err);
+			continue;
+		}
+		rc = read_claim(r, spare, &x, err);
+		claims[n++] = (struct claim){ spare, x.headed, x.first };
+	}
+	scan_index_release(&x);
+	if (n)
+		qsort(claims, n, sizeof(*claims), by_first);
+	if (rc == 0)
+		rc = settle_claims(r, claims, n, err);
+	free(claims);
+	return rc == 0 && all ? sync_names(r, err) : rc;
 }
 
 /* Retention removes .pcap before .idx, and always the oldest. */
