@@ -1,76 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * capsum - what a capture holds, in numbers that two captures can be compared
- * by.
+ * capsum - what captures hold, in numbers that two of them can be compared by.
  *
- *	capsum FILE|-            a line for each link type
+ *	capsum FILE...           a line for each link type, over all the files
+ *	                         one after another; - is standard input
  *	capsum --json FILE...    an object for each file
  *
- * The sum of a link type is SHA-256 over its packets in their order: time (ns,
- * 64 bits), length on the wire, captured length (32 bits each), all
- * little-endian, and the bytes.  So it does not depend on the format, its
- * order of bytes, its packing or its snaplen.  Exit status: 0, 1 when a file
- * could not be read to its end, 2 when used wrongly.
+ * The sums (sums.h) do not depend on the format, its order of bytes, its
+ * packing or its snaplen, and the segments of a spool have the sum of what went
+ * into it.  Exit status: 0, 1 when a file could not be read to its end, 2 when
+ * used wrongly.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "engine/capfile/capfile.h"
-
-enum { TYPES_MAX = 64, SHA256_SIZE = 32 };
-
-struct type_sum {
-	uint32_t linktype;
-	uint64_t packets;
-	EVP_MD_CTX *hash;
-};
+#include "sums.h"
 
 struct summary {
-	struct type_sum types[TYPES_MAX];
-	int n_types;
+	struct sums sums;
 	uint64_t packets, captured, wire, snapped;
 	uint64_t first_ns, last_ns, min_ns, max_ns;
 	uint64_t secrets, names, stats;
 	struct buf interfaces; /* their link types, as JSON */
 	struct buf snaplens;
 };
-
-static struct type_sum *type_of(struct summary *s, uint32_t linktype)
-{
-	struct type_sum *t;
-
-	for (int i = 0; i < s->n_types; i++)
-		if (s->types[i].linktype == linktype)
-			return &s->types[i];
-	if (s->n_types == TYPES_MAX) {
-		fprintf(stderr, "capsum: over %d link types\n", TYPES_MAX);
-		exit(1);
-	}
-	t = &s->types[s->n_types++];
-	t->linktype = linktype;
-	t->hash = EVP_MD_CTX_new();
-	EVP_DigestInit_ex(t->hash, EVP_sha256(), NULL);
-	return t;
-}
-
-static void add_to_sum(struct type_sum *t, const struct packet *p)
-{
-	uint64_t numbers[2] = { p->time_ns,
-				p->wire_len | (uint64_t)p->data.len << 32 };
-
-	numbers[0] = htole64(numbers[0]);
-	numbers[1] = htole64(numbers[1]);
-	EVP_DigestUpdate(t->hash, numbers, sizeof(numbers));
-	EVP_DigestUpdate(t->hash, p->data.p, p->data.len);
-	t->packets++;
-}
 
 static void add(struct summary *s, const struct packet *p)
 {
@@ -99,32 +57,12 @@ static void on_item(void *arg, const struct pcapstream_item *item)
 		   item->from.snaplen);
 }
 
-static void hex_sum(struct type_sum *t, char out[2 * SHA256_SIZE + 1])
+static void print_lines(const struct sums *s)
 {
-	uint8_t sum[SHA256_SIZE];
-
-	EVP_DigestFinal_ex(t->hash, sum, NULL);
-	for (int i = 0; i < SHA256_SIZE; i++)
-		snprintf(out + 2 * i, 3, "%02x", sum[i]);
-}
-
-static int by_linktype(const void *a, const void *b)
-{
-	const struct type_sum *x = a, *y = b;
-
-	return (x->linktype > y->linktype) - (x->linktype < y->linktype);
-}
-
-static void print_lines(struct summary *s)
-{
-	char sum[2 * SHA256_SIZE + 1];
-
-	for (int i = 0; i < s->n_types; i++) {
-		hex_sum(&s->types[i], sum);
+	for (int i = 0; i < s->n; i++)
 		printf("linktype %u packets %llu sha256 %s\n",
-		       s->types[i].linktype,
-		       (unsigned long long)s->types[i].packets, sum);
-	}
+		       s->at[i].linktype, (unsigned long long)s->at[i].packets,
+		       s->at[i].hex);
 }
 
 static void print_text(const char *name, const char *text)
@@ -151,8 +89,6 @@ static void print_counts(const struct pcapstream_counts *c)
 static void print_json(struct summary *s, struct capfile *f, const char *path,
 		       const struct err *err)
 {
-	char sum[2 * SHA256_SIZE + 1];
-
 	printf("{");
 	print_text("file", path);
 	print_number("packets", s->packets);
@@ -177,63 +113,89 @@ static void print_json(struct summary *s, struct capfile *f, const char *path,
 	printf("\"snaplen\":[%.*s],", (int)s->snaplens.len,
 	       s->snaplens.p ? (char *)s->snaplens.p : "");
 	printf("\"sums\":{");
-	for (int i = 0; i < s->n_types; i++) {
-		hex_sum(&s->types[i], sum);
+	for (int i = 0; i < s->sums.n; i++)
 		printf("%s\"%u\":[%llu,\"%s\"]", i ? "," : "",
-		       s->types[i].linktype,
-		       (unsigned long long)s->types[i].packets, sum);
-	}
+		       s->sums.at[i].linktype,
+		       (unsigned long long)s->sums.at[i].packets,
+		       s->sums.at[i].hex);
 	printf("}}\n");
 }
 
 static void release(struct summary *s)
 {
-	for (int i = 0; i < s->n_types; i++)
-		EVP_MD_CTX_free(s->types[i].hash);
+	sums_release(&s->sums);
 	buf_release(&s->interfaces);
 	buf_release(&s->snaplens);
 }
 
-static bool sum_file(const char *path, bool json)
+/* NULL when it cannot be opened; *err says how the reading ended. */
+static struct capfile *read_file(const char *path, struct summary *s,
+				 struct err *err)
 {
-	struct summary s = { 0 };
+	struct capfile *f = capfile_open(path, err);
 	struct capfile_packet p;
-	struct err err = ERR_NONE;
-	struct capfile *f = capfile_open(path, &err);
 
 	if (f)
-		capfile_on_item(f, on_item, &s);
-	while (f && capfile_next(f, &p, &err) == 0) {
-		add(&s, &p.packet);
-		add_to_sum(type_of(&s, p.linktype), &p.packet);
+		capfile_on_item(f, on_item, s);
+	while (f && capfile_next(f, &p, err) == 0) {
+		add(s, &p.packet);
+		sums_add(&s->sums, p.linktype, &p.packet);
 	}
-	qsort(s.types, (size_t)s.n_types, sizeof(*s.types), by_linktype);
-	if (json) {
-		print_json(&s, f, path, &err);
-	} else {
-		print_lines(&s);
+	return f;
+}
+
+static bool print_each(int n, char **paths)
+{
+	bool all = true;
+
+	for (int i = 0; i < n; i++) {
+		struct summary s = { 0 };
+		struct err err = ERR_NONE;
+		struct capfile *f = read_file(paths[i], &s, &err);
+
+		sums_finish(&s.sums);
+		print_json(&s, f, paths[i], &err);
+		release(&s);
+		capfile_close(f);
+		all &= err.code == 0;
+	}
+	return all;
+}
+
+static bool print_together(int n, char **paths)
+{
+	struct summary s = { 0 };
+	bool all = true;
+
+	for (int i = 0; i < n; i++) {
+		struct err err = ERR_NONE;
+		struct capfile *f = read_file(paths[i], &s, &err);
+
 		if (f && capfile_warning(f))
 			fprintf(stderr, "capsum: %s\n", capfile_warning(f));
 		if (err.code)
 			fprintf(stderr, "capsum: %s\n", err.text);
+		capfile_close(f);
+		all &= err.code == 0;
 	}
+	sums_finish(&s.sums);
+	print_lines(&s.sums);
 	release(&s);
-	capfile_close(f);
-	return err.code == 0;
+	return all;
 }
 
 int main(int argc, char **argv)
 {
 	bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-	bool all = true;
+	int first = json ? 2 : 1;
 
-	if (argc < 2 + json) {
+	if (argc <= first) {
 		fputs("usage: capsum [--json] FILE...   (- is standard "
 		      "input)\n",
 		      stderr);
 		return 2;
 	}
-	for (int i = 1 + json; i < argc; i++)
-		all &= sum_file(argv[i], json);
-	return all ? 0 : 1;
+	if (json)
+		return print_each(argc - first, argv + first) ? 0 : 1;
+	return print_together(argc - first, argv + first) ? 0 : 1;
 }
