@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * streamsum FILE - what Weir's decoder and reassembly make of a capture.
+ *
+ * One JSON object on standard output: counts of packets a decode status, the
+ * number of conversations, and for each TCP flow, in the order of its first
+ * packet, both ends and for both directions the bytes, their SHA-256 and the
+ * gaps.  tests/golden/streams.py compares it with what other tools saw.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/capfile/capfile.h"
+#include "engine/flow/defrag.h"
+#include "engine/flow/flow.h"
+
+struct gap {
+	uint64_t at; /* in the bytes that were delivered */
+	uint64_t len;
+};
+
+struct direction {
+	EVP_MD_CTX *sha;
+	uint64_t bytes;
+	struct gap *gaps;
+	size_t n_gaps;
+};
+
+struct stream {
+	struct flow flow; /* a copy, made at its end */
+	uint64_t order;
+	struct direction way[2];
+};
+
+static struct stream **streams;
+static size_t n_streams;
+static uint64_t statuses[DECODE_STATUSES];
+static uint64_t udp_flows, other_flows;
+
+static void on_opened(void *self, struct flow *f)
+{
+	struct stream *s;
+
+	(void)self;
+	if (f->protocol == IP_UDP)
+		udp_flows++;
+	else if (f->protocol != IP_TCP)
+		other_flows++;
+	if (f->protocol != IP_TCP)
+		return;
+	s = mem_alloc(sizeof(*s));
+	for (int i = 0; i < 2; i++) {
+		s->way[i].sha = EVP_MD_CTX_new();
+		EVP_DigestInit_ex(s->way[i].sha, EVP_sha256(), NULL);
+	}
+	s->order = n_streams;
+	streams = mem_grow(streams, (n_streams + 1) * sizeof(*streams));
+	streams[n_streams++] = s;
+	f->owner = s;
+}
+
+static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
+{
+	struct stream *stream = f->owner;
+
+	(void)self;
+	if (!stream)
+		return;
+	EVP_DigestUpdate(stream->way[s->way].sha, s->data.p, s->data.len);
+	stream->way[s->way].bytes += s->data.len;
+}
+
+static void on_gap(void *self, struct flow *f, int way, uint64_t offset,
+		   uint64_t len, enum flow_gap why, uint64_t ns)
+{
+	struct stream *stream = f->owner;
+	struct direction *d;
+
+	(void)self;
+	(void)offset;
+	(void)why;
+	(void)ns;
+	if (!stream)
+		return;
+	d = &stream->way[way];
+	d->gaps = mem_grow(d->gaps, (d->n_gaps + 1) * sizeof(*d->gaps));
+	d->gaps[d->n_gaps++] = (struct gap){ d->bytes, len };
+}
+
+static void on_closed(void *self, struct flow *f)
+{
+	(void)self;
+	if (f->owner)
+		((struct stream *)f->owner)->flow = *f;
+}
+
+static void print_direction(const char *name, struct direction *d,
+			    const struct flow_way *w)
+{
+	unsigned char sum[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	EVP_DigestFinal_ex(d->sha, sum, &len);
+	printf("\"%s\":{\"bytes\":%llu,\"conflicts\":%u,\"ignored\":%u,"
+	       "\"gaps\":[",
+	       name, (unsigned long long)d->bytes, w->conflicts, w->ignored);
+	for (size_t i = 0; i < d->n_gaps; i++)
+		printf("%s[%llu,%llu]", i ? "," : "",
+		       (unsigned long long)d->gaps[i].at,
+		       (unsigned long long)d->gaps[i].len);
+	printf("],\"sha256\":\"");
+	for (unsigned i = 0; i < len; i++)
+		printf("%02x", sum[i]);
+	printf("\"}");
+	EVP_MD_CTX_free(d->sha);
+	free(d->gaps);
+}
+
+static void print_end(const char *name, const struct flow_endpoint *e)
+{
+	char text[ADDRESS_TEXT];
+
+	printf("\"%s\":\"%s%s%s:%u\"", name,
+	       e->address.version == 6 ? "[" : "",
+	       address_text(text, &e->address),
+	       e->address.version == 6 ? "]" : "", e->port);
+}
+
+static void print_all(const char *error, const char *warning)
+{
+	printf("{\"error\":%s,\"warning\":%s,\"status\":{",
+	       error ? "true" : "false", warning ? "true" : "false");
+	for (int i = 0; i < DECODE_STATUSES; i++)
+		printf("%s\"%s\":%llu", i ? "," : "",
+		       decode_status_name((enum decode_status)i),
+		       (unsigned long long)statuses[i]);
+	printf("},\"tcp_streams\":%zu,\"udp_streams\":%llu,\"tcp\":[",
+	       n_streams, (unsigned long long)udp_flows);
+	for (size_t i = 0; i < n_streams; i++) {
+		struct stream *s = streams[i];
+
+		printf("%s\n{", i ? "," : "");
+		print_end("a", &s->flow.end[0]);
+		printf(",");
+		print_end("b", &s->flow.end[1]);
+		printf(",\"opener\":%u,\"packets\":%llu,", s->flow.opener,
+		       (unsigned long long)(s->flow.way[0].packets +
+					    s->flow.way[1].packets));
+		print_direction("from_a", &s->way[0], &s->flow.way[0]);
+		printf(",");
+		print_direction("from_b", &s->way[1], &s->flow.way[1]);
+		printf("}");
+		free(s);
+	}
+	printf("]}\n");
+	free(streams);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct flow_sink sink = { .opened = on_opened,
+					       .slice = on_slice,
+					       .gap = on_gap,
+					       .closed = on_closed };
+	/* The others never end a conversation because it was quiet. */
+	struct flow_config cfg = FLOW_CONFIG_DEFAULT;
+	struct defrag_config defrag_cfg = DEFRAG_CONFIG_DEFAULT;
+	struct flow_table *table;
+	struct defrag *defrag = defrag_new(&defrag_cfg, cfg.seed);
+	struct err err = ERR_NONE;
+	struct capfile *f = argc == 2 ? capfile_open(argv[1], &err) : NULL;
+	struct capfile_packet in;
+	uint64_t index = 0;
+	int rc;
+
+	cfg.idle_ns = UINT64_MAX / 4;
+	table = flow_table_new(&cfg, &sink);
+	if (!f) {
+		fprintf(stderr, "streamsum: %s\n",
+			argc == 2 ? err.text : "one FILE");
+		return 2;
+	}
+	while ((rc = capfile_next(f, &in, &err)) == 0) {
+		struct flow_packet p = { index++, in.packet.time_ns,
+					 in.packet.wire_len, in.packet.data };
+		struct decoded d;
+
+		decode_frame(in.linktype, p.frame, p.wire_len, &d);
+		statuses[d.status]++;
+		if (d.status == DECODE_FRAGMENT &&
+		    !defrag_put(defrag, &d, p.time_ns))
+			continue;
+		if (d.status == DECODE_OK)
+			flow_table_packet(table, &d, &p);
+	}
+	flow_table_finish(table);
+	print_all(rc == ERR_END ? NULL : err.text, capfile_warning(f));
+	capfile_close(f);
+	flow_table_free(table);
+	defrag_free(defrag);
+	return 0;
+}
