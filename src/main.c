@@ -9,6 +9,9 @@
 const char *const program_name = "weir";
 
 const struct command commands[] = {
+	{ "agent listen", NULL, "serve spools to collectors",
+	  cmd_agent_listen },
+	{ "collector", NULL, "mirror an agent's spools", cmd_collector },
 	{ "keygen", NULL, "make a key pair, or print a public key", cmd_keygen },
 	{ "version", NULL, "print which build this is", cmd_version },
 	{ NULL, NULL, NULL, NULL },

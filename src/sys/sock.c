@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 enum { KEEP_IDLE_S = 20, KEEP_EACH_S = 10, KEEP_TRIES = 4 };
+enum { LINK_IDLE_S = 3, LINK_EACH_S = 2 };
 
 static void set(int socket, int level, int name, int value)
 {
@@ -21,6 +22,15 @@ void sock_prepare(int socket, int send_bytes)
 	set(socket, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
 	set(socket, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EACH_S);
 	set(socket, IPPROTO_TCP, TCP_KEEPCNT, KEEP_TRIES);
+}
+
+void sock_prepare_link(int socket, int patience_ms)
+{
+	set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set(socket, IPPROTO_TCP, TCP_KEEPIDLE, LINK_IDLE_S);
+	set(socket, IPPROTO_TCP, TCP_KEEPINTVL, LINK_EACH_S);
+	/* How many probes follows from it too. */
+	set(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, patience_ms);
 }
 
 size_t sock_unacked(int socket)

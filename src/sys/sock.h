@@ -16,6 +16,12 @@
  */
 void sock_prepare(int socket, int send_bytes);
 
+/*
+ * For a link: learn when the peer's machine is gone, by what it does not
+ * acknowledge within `patience_ms`, or by probes while nothing is sent.
+ */
+void sock_prepare_link(int socket, int patience_ms);
+
 /* Bytes handed to the kernel that the peer's machine has not acknowledged. */
 size_t sock_unacked(int socket);
 

@@ -47,7 +47,7 @@ static bool on_answer(void *arg, struct bytes hello, struct buf *answer)
 					  .high = WEIRLINK_VERSION,
 					  .features = WEIRLINK_KEYLINES };
 
-	if (weirlink_hello_parse(hello, &h) < 0)
+	if (a->cfg.only_ipcap || weirlink_hello_parse(hello, &h) < 0)
 		return false;
 	if (a->cfg.compress)
 		ours.features |= WEIRLINK_ZSTD;

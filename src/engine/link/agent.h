@@ -50,6 +50,7 @@ struct link_agent_config {
 	int n_sources;
 	const char *spool_dir; /* served/ is made in it */
 	bool compress;
+	bool only_ipcap; /* answer no hello */
 	/* A collector has proven itself on this connection; may be NULL. */
 	void (*on_live)(void *arg, struct link_agent *a);
 	/* False where capture has left no counters; may be NULL. */

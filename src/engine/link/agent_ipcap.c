@@ -165,9 +165,8 @@ static int give_batches(struct link_agent *a, bool all, struct err *err)
 					s->pending_first + 1);
 		}
 		if (n <= 0 && n != ERR_LIMIT)
-			return err_set(err, ERR_MALFORMED, "source %u: the run "
-				       "at %llu is not made of records",
-				       s->source->is->id,
+			return err_set(err, ERR_MALFORMED, "the run at %llu is "
+				       "not made of records",
 				       (unsigned long long)s->pending_first);
 		agent_count(a, n < 0 ? 0 : (uint64_t)n, before - c.len);
 		n = n < 0 ? 1 : n;
@@ -214,8 +213,8 @@ static int give_begin(struct link_agent *a, const struct spool_event *ev,
 			return 0;
 		if (give_batches(a, true, err) < 0)
 			return err->code;
-		return err_set(err, ERR_END, "the source's next spool begins; "
-			       "ipcap's protocol needs a new connection");
+		return err_set(err, ERR_END, "its next spool begins; ipcap's "
+			       "protocol needs a new connection for it");
 	}
 	if (!same || !s->now.known) {
 		memcpy(s->now.origin, origin, SPOOL_ID);
@@ -326,33 +325,38 @@ static int idle(struct link_agent *a, struct err *err)
 	return s->announced ? give_batches(a, true, err) : 0;
 }
 
+/* One event.  0, ERR_AGAIN when there is none now, or the end. */
+static int give_one(struct link_agent *a, struct err *err)
+{
+	struct spool_event ev;
+	struct err why = ERR_NONE;
+	int rc = spool_reader_next(a->ipcap.source->reader, &ev, &why);
+
+	if (rc == ERR_AGAIN)
+		return rc;
+	if (rc == 0)
+		rc = ev.kind == SPOOL_EVENT_BEGIN ? give_begin(a, &ev, &why) :
+						    give_event(a, &ev, &why);
+	if (rc == ERR_DAMAGED) {
+		/* The next event is the gap over it. */
+		log_error("link", "source %u: %s", a->ipcap.source->is->id,
+			  why.text);
+		return 0;
+	}
+	return rc < 0 ? err_set(err, rc, "source %u: %s",
+				a->ipcap.source->is->id, why.text) : 0;
+}
+
 int agent_ipcap_give(struct link_agent *a, struct err *err)
 {
-	struct agent_ipcap *s = &a->ipcap;
 	int rc = 0;
 
-	if (!s->placed)
+	if (!a->ipcap.placed)
 		place(a);
 	while (rc == 0 && link_wire_out(&a->wire).len + a->wire.plain.len <
-				  LINK_OUT_HIGH) {
-		struct spool_event ev;
-
-		rc = spool_reader_next(s->source->reader, &ev, err);
-		if (rc == ERR_AGAIN)
-			return idle(a, err);
-		if (rc == 0)
-			rc = ev.kind == SPOOL_EVENT_BEGIN ?
-				     give_begin(a, &ev, err) :
-				     give_event(a, &ev, err);
-		if (rc == ERR_DAMAGED) {
-			/* The next event is the gap over it. */
-			log_error("link", "source %u: %s", s->source->is->id,
-				  err->text);
-			*err = ERR_NONE;
-			rc = 0;
-		}
-	}
-	return rc;
+				  LINK_OUT_HIGH)
+		rc = give_one(a, err);
+	return rc == ERR_AGAIN ? idle(a, err) : rc;
 }
 
 /* -- once a second ------------------------------------------------------- */

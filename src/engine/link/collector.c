@@ -36,7 +36,8 @@ link_collector_new(const struct link_collector_config *cfg, uint64_t now_ns)
 	c->end = (struct link_end){ .calls = &calls, .wire = &c->wire };
 	c->began_ns = c->heard_ns = now_ns;
 	cfg->sys->random(cfg->sys, e_secret, sizeof(e_secret));
-	put_weirlink_hello(&b, &hello);
+	if (!cfg->only_ipcap)
+		put_weirlink_hello(&b, &hello);
 	link_wire_dial(&c->wire, cfg->key, e_secret, cfg->agent,
 		       buf_bytes(&b));
 	mem_wipe(e_secret, sizeof(e_secret));
@@ -106,7 +107,8 @@ static int ask(struct link_collector *c, struct err *err)
 	struct weirlink_hello h;
 
 	c->asked = true;
-	if (weirlink_hello_parse(buf_bytes(&c->wire.answer), &h) < 0)
+	if (c->cfg.only_ipcap ||
+	    weirlink_hello_parse(buf_bytes(&c->wire.answer), &h) < 0)
 		return collector_ipcap_ask(c, err);
 	if (h.low > WEIRLINK_VERSION || h.high < WEIRLINK_VERSION)
 		return err_set(err, ERR_FAILED, "the agent speaks versions %u "

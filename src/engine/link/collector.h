@@ -42,7 +42,8 @@ struct link_collector_config {
 	struct mirror **mirrors;
 	struct link_beat *beats; /* one a mirror; filled in */
 	int n_mirrors;
-	uint64_t ack_every; /* packets, at most a second */
+	uint64_t ack_every; /* packets; but at least once a second */
+	bool only_ipcap;    /* say no hello */
 	/* A line of a TLS key file, already checked; may be NULL. */
 	void (*on_keyline)(void *arg, struct bytes line);
 	void *arg;

@@ -23,8 +23,7 @@ static int path_of(char path[PATH_SIZE], const char *dir, const char *name,
 	return 0;
 }
 
-/* The old file or the new one is there after a crash; not synced. */
-static int replace(struct sys *sys, const char *dir, const char *name,
+int memory_replace(struct sys *sys, const char *dir, const char *name,
 		   const char *text, struct err *err)
 {
 	char path[PATH_SIZE], next[PATH_SIZE + 8];
@@ -54,7 +53,7 @@ int memory_put_ack(struct sys *sys, const char *source_dir,
 	if (path_of(dir, source_dir, "peers", err) < 0)
 		return err->code;
 	snprintf(line, sizeof(line), "%llu\n", (unsigned long long)index);
-	return replace(sys, dir, fingerprint, line, err);
+	return memory_replace(sys, dir, fingerprint, line, err);
 }
 
 static int served_dir(char dir[PATH_SIZE], char name[LINE_SIZE],
@@ -107,7 +106,7 @@ int memory_put_served(struct sys *sys, const char *spool_dir, uint16_t source,
 	snprintf(line, sizeof(line), "%s %llu\n",
 		 hex_of(hex, bytes_of(s->origin, SPOOL_ID)),
 		 (unsigned long long)s->fallen);
-	return replace(sys, dir, name, line, err);
+	return memory_replace(sys, dir, name, line, err);
 }
 
 void served_epoch(char out[SERVED_EPOCH + 1], const struct served *s)

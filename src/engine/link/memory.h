@@ -17,6 +17,10 @@
 struct err;
 struct sys;
 
+/* DIR/NAME holds `text` and nothing else; DIR is made where it is missing. */
+int memory_replace(struct sys *sys, const char *dir, const char *name,
+		   const char *text, struct err *err);
+
 /* <source dir>/peers/<fingerprint>: a number in decimal. */
 int memory_put_ack(struct sys *sys, const char *source_dir,
 		   const char *fingerprint, uint64_t index, struct err *err);

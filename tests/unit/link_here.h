@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * link_here.h - an agent over a small spool and a collector with a mirror,
+ * fed to each other in memory, with the clock as an argument.
+ */
+#ifndef TESTS_UNIT_LINK_HERE_H
+#define TESTS_UNIT_LINK_HERE_H
+
+#include <poll.h>
+
+#include "engine/link/agent.h"
+#include "engine/link/collector.h"
+#include "engine/link/mirror.h"
+#include "engine/link/wire.h"
+#include "spool_here.h"
+
+enum { MS = 1000000 };
+
+struct pair {
+	struct noise_keypair agent_key, collector_key;
+	uint8_t listed[1][NOISE_KEY];
+	struct link_source source;
+	struct link_agent_config agent_cfg;
+	struct link_collector_config collector_cfg;
+	struct link_agent_counts agent_counts;
+	struct link_collector_counts counts;
+	struct mirror *mirror;
+	struct link_beat beat;
+	struct link_agent *agent;
+	struct link_collector *collector;
+	uint64_t now;
+	/* Of this connection: bytes that crossed, and where it is cut. */
+	uint64_t crossed, cut;
+	uint64_t beats, acks_written;
+	struct err agent_err, collector_err;
+};
+
+#define NO_CUT UINT64_MAX
+
+static inline struct mirror *mirror_here(void)
+{
+	struct mirror_config cfg = {
+		.sys = sys_here(),
+		.dir = t_path("mirror/src1"),
+		.source = 1,
+		.name = "src1",
+		.spool = SPOOL_CONFIG_DEFAULT,
+		.writer = SPOOL_WRITER_CONFIG_DEFAULT,
+	};
+	struct err err = ERR_NONE;
+	struct mirror *m;
+
+	cfg.spool.reserve = false;
+	cfg.writer.commit_min_ns = 0;
+	cfg.writer.staging_max = 32 << 20;
+	mkdir(t_path("mirror"), 0700);
+	m = mirror_open(&cfg, &err);
+	if (!m)
+		fail_msg("mirror_open: %s", err.text);
+	return m;
+}
+
+static inline void pair_init(struct pair *p)
+{
+	*p = (struct pair){ .now = UINT64_C(1000000000000), .cut = NO_CUT };
+	noise_keypair_of(&p->agent_key, (const uint8_t[NOISE_KEY]){ 1 });
+	noise_keypair_of(&p->collector_key, (const uint8_t[NOISE_KEY]){ 2 });
+	memcpy(p->listed[0], p->collector_key.public, NOISE_KEY);
+	p->source = (struct link_source){ .id = 1, .name = "",
+					  .dir = t_path("spool/src1") };
+	p->agent_cfg = (struct link_agent_config){
+		.sys = sys_here(),
+		.key = &p->agent_key,
+		.n_collectors = 1,
+		.sources = &p->source,
+		.n_sources = 1,
+		.spool_dir = t_path("spool"),
+		.compress = true,
+		.counts = &p->agent_counts,
+	};
+	p->mirror = mirror_here();
+	p->collector_cfg = (struct link_collector_config){
+		.sys = sys_here(),
+		.key = &p->collector_key,
+		.agent = p->agent_key.public,
+		.mirrors = &p->mirror,
+		.beats = &p->beat,
+		.n_mirrors = 1,
+		.ack_every = 64,
+		.counts = &p->counts,
+	};
+}
+
+static inline void pair_connect(struct pair *p)
+{
+	p->agent_cfg.collectors = (const uint8_t(*)[NOISE_KEY])p->listed;
+	p->agent = link_agent_new(&p->agent_cfg, p->now);
+	p->collector = link_collector_new(&p->collector_cfg, p->now);
+	p->crossed = 0;
+	p->agent_err = p->collector_err = ERR_NONE;
+}
+
+static inline void pair_hang_up(struct pair *p)
+{
+	link_agent_free(p->agent);
+	link_collector_free(p->collector);
+	p->agent = NULL;
+	p->collector = NULL;
+}
+
+static inline void pair_release(struct pair *p)
+{
+	pair_hang_up(p);
+	mirror_close(p->mirror);
+	p->mirror = NULL;
+}
+
+/* All of one direction that the cut lets through; 1 when bytes moved. */
+static inline int pair_pass(struct pair *p, struct link_end *from,
+			    struct link_end *to, struct err *err)
+{
+	struct bytes out = link_wire_out(from->wire);
+	uint64_t room = p->cut - p->crossed;
+	size_t n = out.len < room ? out.len : (size_t)room;
+	int rc;
+
+	if (!n)
+		return 0;
+	p->crossed += n;
+	rc = to->calls->take(to, bytes_of(out.p, n), p->now, err);
+	link_wire_sent(from->wire, n);
+	return rc < 0 ? rc : 1;
+}
+
+/* Wait until the mirror's thread has made durable what was put. */
+static inline void pair_settle(struct pair *p)
+{
+	while (mirror_fd(p->mirror) >= 0 &&
+	       mirror_durable(p->mirror) != mirror_next(p->mirror)) {
+		struct pollfd fd = { .fd = mirror_fd(p->mirror),
+				     .events = POLLIN };
+
+		if (mirror_identity(p->mirror) == NULL)
+			return;
+		CHECK(poll(&fd, 1, 10000) == 1);
+		mirror_clear(p->mirror);
+	}
+}
+
+/*
+ * Until nothing moves any more.  0, or 1 when the connection has ended: by
+ * either end (agent_err, collector_err) or by the cut.
+ */
+static inline int pair_run(struct pair *p)
+{
+	struct link_end *a = link_agent_end(p->agent);
+	struct link_end *c = link_collector_end(p->collector);
+
+	for (int round = 0; round < 100000; round++) {
+		int rc = 0, moved = 0;
+
+		rc |= c->calls->work(c, p->now, &p->collector_err);
+		moved |= pair_pass(p, c, a, &p->agent_err);
+		rc |= a->calls->work(a, p->now, &p->agent_err);
+		if (p->agent_err.code)
+			rc = -1;
+		moved |= pair_pass(p, a, c, &p->collector_err);
+		if (rc < 0 || moved < 0 || p->collector_err.code)
+			return 1;
+		if (p->crossed >= p->cut)
+			return 1;
+		if (!moved)
+			return 0;
+		pair_settle(p);
+	}
+	fail_msg("a conversation without end");
+	return 1;
+}
+
+/* The same, and it must go well. */
+static inline void pair_go(struct pair *p)
+{
+	if (pair_run(p))
+		fail_msg("agent: %s; collector: %s", p->agent_err.text,
+			 p->collector_err.text);
+}
+
+/* A whole connection that goes well until nothing moves; then it is cut. */
+static inline void pair_session(struct pair *p)
+{
+	pair_connect(p);
+	pair_go(p);
+	pair_hang_up(p);
+}
+
+/* What a fresh reader finds in a source directory. */
+static inline struct got read_dir(const char *dir)
+{
+	struct err err = ERR_NONE;
+	struct spool_reader *r = spool_reader_open(sys_here(), dir, &err);
+	struct got g = { 0 };
+
+	if (!r)
+		fail_msg("spool_reader_open: %s", err.text);
+	seek_to(r, SPOOL_OLDEST, 0);
+	read_on(r, &g);
+	spool_reader_close(r);
+	return g;
+}
+
+/* The mirror holds packets [from, to) exactly once, each what it must be. */
+static inline void check_mirror(struct pair *p, uint64_t packets, uint64_t next)
+{
+	struct got g;
+
+	pair_settle(p);
+	g = read_dir(t_path("mirror/src1"));
+	CHECK_EQ(g.damaged, 0);
+	CHECK_EQ(g.packets, packets);
+	CHECK_EQ(g.next, next);
+}
+
+#endif
