@@ -14,7 +14,7 @@
 const char *const program_name = "weir-agent";
 
 const struct command commands[] = {
-	{ "agent listen", "listen", "serve spools to collectors",
+	{ "listen", "agent listen", "serve spools to collectors",
 	  cmd_agent_listen },
 	{ "keygen", "agent keygen", "make a key pair, or print a public key",
 	  cmd_keygen },

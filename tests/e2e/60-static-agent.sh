@@ -19,7 +19,7 @@ size=$(stat -c %s "$T/root/weir-agent")
 check "I68 it has at most 8 MiB when stripped ($size bytes)" \
 	test "$size" -le $((8 << 20))
 
-for command in keygen version; do
+for command in listen keygen version; do
 	check "I68 it has the command $command" "$agent" help "$command"
 done
 "$agent" keygne >/dev/null 2>"$T/err"
