@@ -164,6 +164,27 @@ TEST(packets_put_in_any_grouping_are_read_back_in_order)
 	CHECK_EQ(g.gaps + g.damaged, 0);
 }
 
+/*
+ * After each pause the ring begins at its start again; what lay unused behind
+ * must not count as used until the next commit.
+ */
+TEST(a_pause_takes_no_room_from_what_follows_it)
+{
+	struct spool_writer *w = start_here(64 << 10);
+	uint64_t i = 0;
+
+	for (int round = 0; round < 20; round++) {
+		atomic_store(&moody.hold, true);
+		/* Some 40 KiB. */
+		for (int k = 0; k < 700; k++, i++)
+			CHECK_EQ(put_one(w, i), 1);
+		atomic_store(&moody.hold, false);
+		wait_durable(w, i);
+	}
+	stop(w);
+	CHECK_EQ(read_all().packets, i);
+}
+
 TEST(what_finds_no_room_is_one_DROP_at_its_place)
 {
 	struct spool_writer *w = start_here(64 << 10);

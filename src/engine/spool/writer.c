@@ -185,8 +185,10 @@ static uint8_t *new_room(struct spool_writer *w, uint64_t need)
 	uint64_t free_bytes = w->size - (w->pos - freed);
 	uint64_t skip = w->off ? w->size - w->off : 0;
 
-	if ((w->off + need > w->size || freed == w->pos) &&
-	    skip + need <= free_bytes) {
+	if (freed == w->pos) {
+		/* Nothing is skipped: all of the ring is free from there on. */
+		w->off = 0;
+	} else if (w->off + need > w->size && skip + need <= free_bytes) {
 		w->pos += skip;
 		w->off = 0;
 		free_bytes -= skip;
