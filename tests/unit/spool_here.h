@@ -250,16 +250,24 @@ static inline void read_on(struct spool_reader *r, struct got *g)
 	fail_msg("a reader without end");
 }
 
-/* All of the source from its oldest packet on, by a fresh reader. */
-static inline struct got read_all(void)
+/* All of a source from its oldest packet on, by a fresh reader. */
+static inline struct got read_from(struct sys *sys, const char *source_dir)
 {
-	struct spool_reader *r = reader_here();
+	struct err err = ERR_NONE;
+	struct spool_reader *r = spool_reader_open(sys, source_dir, &err);
 	struct got g = { 0 };
 
+	if (!r)
+		fail_msg("spool_reader_open: %s", err.text);
 	seek_to(r, SPOOL_OLDEST, 0);
 	read_on(r, &g);
 	spool_reader_close(r);
 	return g;
+}
+
+static inline struct got read_all(void)
+{
+	return read_from(sys_here(), t_path("spool/src1"));
 }
 
 /* A copy of a spool directory as a crash at this moment would leave it. */

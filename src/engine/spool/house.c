@@ -41,7 +41,7 @@ void live_write_locked(struct spool *s)
 		.entries = s->shown.entries,
 	};
 
-	live_put(s->sys, s->live_file, &live);
+	s->live_stale = live_put(s->sys, s->live_file, &live) < 0;
 }
 
 /* -- names --------------------------------------------------------------- */
@@ -143,6 +143,10 @@ int house_names(struct spool *s, struct err *err)
 	}
 	if (seg.open && !seg.named && seg.length)
 		return name_current(s, &seg, err);
+	pthread_mutex_lock(&s->lock);
+	if (s->live_stale)
+		live_write_locked(s);
+	pthread_mutex_unlock(&s->lock);
 	return 0;
 }
 

@@ -62,7 +62,8 @@ struct spool_reader {
 	bool checked_heads, reopened;
 	bool limited;	     /* `limit` is known for good */
 	uint32_t limit;
-	uint64_t walked_len; /* length of the .idx when it was found by a walk */
+	uint64_t walked_len; /* length of the .idx at the last walk, */
+	uint32_t walked;     /* and the limit that it found */
 	uint8_t block[BLOCK * IDX_ENTRY];
 	uint32_t block_at, block_n;
 
@@ -287,27 +288,35 @@ static int find_segment(struct spool_reader *r, uint64_t from, struct place *p,
 }
 
 /*
- * A segment that is neither sealed nor the newest was given up: the header of
- * the one behind it says how many of its entries count.
+ * Not the newest: the header of the next one says how many entries count, all
+ * of them, or fewer where it was given up after an error of the disk.
  */
-static int limit_given_up(struct spool_reader *r, struct err *err)
+static int limit_by_next(struct spool_reader *r, uint64_t next,
+			 struct err *err)
 {
-	struct scan_index here = { 0 }, after = { 0 };
+	char *path = segment_path(r->view.dir, next, "idx");
+	int file = r->sys->open(r->sys, path, SYS_READ);
+	struct scan_index here = { 0 };
+	uint8_t raw[IDX_HEADER];
+	struct idx_head head;
 	struct scan_walk w;
-	struct place p;
-	int rc = find_segment(r, r->first + 1, &p, err);
+	int rc = file < 0 ? file : 0;
 
-	if (rc < 0 || !p.found)
-		return rc;
-	if (load_index(r, p.first, &after) == 0 && after.headed &&
-	    load_index(r, r->first, &here) == 0 &&
-	    scan_walk(r->sys, &here, -1, after.head.before, &w, err) == 0 &&
-	    w.next == p.first) {
-		r->limited = true;
-		r->limit = after.head.before;
-	}
+	if (rc == 0)
+		rc = sys_read_full(r->sys, file, raw, sizeof(raw), 0);
+	if (file >= 0)
+		r->sys->close(r->sys, file);
+	free(path);
+	/* Whatever is wrong with that one is said when it is its turn. */
+	if (rc < 0 || idx_head_parse(bytes_of(raw, sizeof(raw)), &head) < 0 ||
+	    head.first != next || head.before == r->limit)
+		return 0;
+	/* And that it is the next one, not a later one after a reaping. */
+	if (load_index(r, r->first, &here) == 0 &&
+	    scan_walk(r->sys, &here, -1, head.before, &w, err) == 0 &&
+	    w.entries == head.before && w.next == next)
+		r->limit = head.before;
 	scan_index_release(&here);
-	scan_index_release(&after);
 	return 0;
 }
 
@@ -319,18 +328,20 @@ static int limit_by_walk(struct spool_reader *r, struct err *err)
 	uint64_t len = 0;
 	int rc = r->sys->size(r->sys, r->idx, &len);
 
-	if (rc == 0 && len == r->walked_len)
+	if (rc == 0 && len == r->walked_len) {
+		r->limit = r->walked;
 		return 0;
+	}
 	if (rc == 0)
 		rc = load_index(r, r->first, &x);
 	if (rc == 0)
-		rc = scan_walk(r->sys, &x, r->pcap, UINT32_MAX, &w, err);
+		rc = scan_last(r->sys, &x, r->pcap, &w, err);
 	else
 		rc = err_sys(err, -rc, "%s: segment %020" PRIu64
 			     " cannot be read", r->view.dir, r->first);
 	if (rc == 0) {
 		r->walked_len = len;
-		r->limit = w.damaged ? x.n : w.entries;
+		r->limit = r->walked = w.damaged ? x.n : w.entries;
 	}
 	scan_index_release(&x);
 	return rc;
@@ -339,7 +350,6 @@ static int limit_by_walk(struct spool_reader *r, struct err *err)
 /* How many entries of the open segment may be given. */
 static int find_limit(struct spool_reader *r, struct err *err)
 {
-	struct idx_entry e;
 	struct place p;
 	uint64_t len = 0;
 
@@ -357,21 +367,12 @@ static int find_limit(struct spool_reader *r, struct err *err)
 	if (r->sys->size(r->sys, r->idx, &len) < 0 || len < IDX_HEADER)
 		len = IDX_HEADER;
 	r->limit = (uint32_t)((len - IDX_HEADER) / IDX_ENTRY);
-	r->block_n = 0;
-	if (r->limit && entry_at(r, r->limit - 1, r->limit, &e) == 0 &&
-	    e.type == ENTRY_SEAL) {
-		r->limited = true;
-		r->block_n = 0;
-		return 0;
-	}
-	r->block_n = 0;
-	if (limit_given_up(r, err) < 0)
-		return err->code;
-	if (r->limited || r->horizon.bounded)
-		return 0;
 	if (find_segment(r, r->first + 1, &p, err) < 0)
 		return err->code;
-	return p.found ? 0 : limit_by_walk(r, err);
+	if (!p.found && !r->horizon.bounded)
+		return limit_by_walk(r, err);
+	r->limited = true;
+	return p.found ? limit_by_next(r, p.first, err) : 0;
 }
 
 /* -- moving on ----------------------------------------------------------- */
@@ -445,10 +446,14 @@ static int next_segment(struct spool_reader *r, struct err *err)
 {
 	struct place p;
 
-	if (enter_segment(r, r->at, err) == 0)
+	/* One without a batch has no next but that in its own place. */
+	if (!(r->open && r->at == r->first) &&
+	    enter_segment(r, r->at, err) == 0)
 		return 0;
-	if (err->code != ERR_GONE ||
-	    find_segment(r, r->at, &p, err) < 0)
+	if (err->code && err->code != ERR_GONE)
+		return err->code;
+	if (find_segment(r, r->at + (r->open && r->at == r->first), &p, err) <
+	    0)
 		return err->code;
 	if (!p.found || r->horizon.nothing ||
 	    (r->horizon.bounded && p.first > r->horizon.live.segment))
@@ -578,11 +583,8 @@ static int from_segment(struct spool_reader *r, struct spool_event *ev,
 	if (find_limit(r, err) < 0)
 		return err->code;
 	if (r->pos >= r->limit) {
-		/* Surely at its end, or only for now. */
-		if (!r->limited && (r->horizon.nothing ||
-				    (r->horizon.bounded &&
-				     r->first >= r->horizon.live.segment)))
-			return ERR_AGAIN;
+		if (!r->limited)
+			return ERR_AGAIN; /* its end is not known yet */
 		rc = next_segment(r, err);
 		return rc < 0 ? rc : 1;
 	}
@@ -782,7 +784,7 @@ static int bounds(struct spool_reader *scout, uint64_t *oldest, uint64_t *head,
 	if (h->nothing || !any || enter_segment(scout, last, err) < 0)
 		return 0;
 	if (load_index(scout, last, &x) == 0 &&
-	    scan_walk(scout->sys, &x, scout->pcap, UINT32_MAX, &w, err) == 0) {
+	    scan_last(scout->sys, &x, scout->pcap, &w, err) == 0) {
 		*head = w.damaged ? last_index(&x) : w.next;
 		*dropped = (x.headed ? x.head.dropped : 0) + w.dropped;
 	}
@@ -866,6 +868,7 @@ static void follow_scout(struct spool_reader *r, struct spool_reader *scout)
 	r->limited = scout->limited;
 	r->limit = scout->limit;
 	r->walked_len = scout->walked_len;
+	r->walked = scout->walked;
 	r->block_n = 0;
 }
 

@@ -150,6 +150,7 @@ static int settle_pair(struct recovery *r, const struct scan_pair *spare,
 		       const struct scan_index *x, struct err *err)
 {
 	int held = x->headed ? holds_something(r, spare, x, err) : 0;
+	struct scan_pair *to;
 	int rc;
 
 	if (held < 0)
@@ -174,7 +175,10 @@ static int settle_pair(struct recovery *r, const struct scan_pair *spare,
 	    move(r, spare->number, x->first, "idx", err) < 0 ||
 	    drop_spare(r, spare, err) < 0)
 		return err->code;
-	if (!segment_at(r, x->first))
+	to = segment_at(r, x->first);
+	if (to)
+		to->pcap = to->idx = true;
+	else
 		note_segment(r, x->first);
 	return 0;
 }
@@ -410,6 +414,16 @@ static void keep(struct recovery *r, uint64_t first,
 	};
 }
 
+/*
+ * A seal counts when the next segment counts on it: the commit that wrote it
+ * may have failed, and the segment been given up.
+ */
+static bool ends_sealed(const struct scan_ends *ends, uint32_t entries)
+{
+	return ends->sealed &&
+	       ends->idx_len == IDX_HEADER + (uint64_t)entries * IDX_ENTRY;
+}
+
 /* Walk over all segments; the last one's ends are left in `last`. */
 static int check_joins(struct recovery *r, struct scan_ends *last,
 		       struct err *err)
@@ -422,7 +436,7 @@ static int check_joins(struct recovery *r, struct scan_ends *last,
 	for (size_t i = 1; i < r->names.n_segments; i++) {
 		if (load_ends(r, &seg[i], &ends, err) < 0)
 			return err->code;
-		if (!last->sealed &&
+		if (!ends_sealed(last, ends.head.before) &&
 		    walk_given_up(r, seg[i - 1].number, ends.head.before, last,
 				  err) < 0)
 			return err->code;
@@ -437,15 +451,21 @@ static int check_joins(struct recovery *r, struct scan_ends *last,
 
 /* -- tail ---------------------------------------------------------------- */
 
-/* The .pcap's own header, should the cut have gone through it. */
+/*
+ * The .pcap's own header: the cut may have gone through it, or the crash may
+ * have come between the two files.  What it must be is known.
+ */
 static int restore_head(struct recovery *r, int pcap)
 {
 	struct pcap_head head = { .linktype = r->id->linktype,
 				  .snaplen = r->id->snaplen };
-	uint8_t room[PCAP_HEADER];
+	uint8_t room[PCAP_HEADER], there[PCAP_HEADER];
 	struct buf b = { .p = room, .cap = sizeof(room) };
 
 	put_pcap_head(&b, &head);
+	if (sys_read_full(r->sys, pcap, there, sizeof(there), 0) == 0 &&
+	    memcmp(there, room, sizeof(room)) == 0)
+		return 0;
 	return sys_write_full(r->sys, pcap, b.p, b.len, 0);
 }
 
@@ -480,7 +500,7 @@ static int cut(struct recovery *r, int file, uint64_t size, uint64_t again)
 	if (rc == 0 && had > size)
 		rc = r->sys->truncate(r->sys, file, size);
 	if (rc == 0 && again < size)
-		rc = write_again(r, file, again, size);
+		rc = write_again(r, file, again, had < size ? had : size);
 	return rc < 0 ? rc : r->sys->sync(r->sys, file);
 }
 
@@ -536,7 +556,7 @@ static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 			 sure < w->entries
 				 ? IDX_HEADER + (uint64_t)sure * IDX_ENTRY
 				 : UINT64_MAX);
-	if (rc == 0 && pcap_had < PCAP_HEADER)
+	if (rc == 0)
 		rc = restore_head(r, pcap);
 	if (rc == 0)
 		rc = cut(r, pcap, w->length,
@@ -578,8 +598,7 @@ static int settle_tail(struct recovery *r, uint64_t first, struct err *err)
 	else if ((rc = scan_index_load(r->sys, idx_path, r->id, first, &x)) < 0)
 		rc = err_sys(err, -rc, "%s cannot be read", idx_path);
 	if (rc == 0)
-		rc = scan_walk(r->sys, &x, pcap, UINT32_MAX, &r->out->last,
-			       err);
+		rc = scan_last(r->sys, &x, pcap, &r->out->last, err);
 	if (rc == 0)
 		rc = r->out->last.damaged ? say_damage(r, &x, err)
 					  : cut_tail(r, &x, pcap, idx, err);
@@ -590,31 +609,6 @@ static int settle_tail(struct recovery *r, uint64_t first, struct err *err)
 	scan_index_release(&x);
 	free(pcap_path);
 	free(idx_path);
-	return rc;
-}
-
-/* The last segment is sealed: believe it, only look for what NOTEs say. */
-static int read_sealed(struct recovery *r, uint64_t first,
-		       const struct scan_ends *ends, struct err *err)
-{
-	struct scan_index x = { 0 };
-	char *path = segment_path(r->dir, first, "idx");
-	struct scan_walk *w = &r->out->last;
-	int rc = scan_index_load(r->sys, path, r->id, first, &x);
-
-	if (rc < 0)
-		rc = err_sys(err, -rc, "%s cannot be read", path);
-	else
-		rc = scan_walk(r->sys, &x, -1, UINT32_MAX, w, err);
-	if (rc == 0) {
-		w->sealed = true;
-		w->end = ends->end;
-		w->next = ends->next;
-		w->chain = ends->chain;
-		w->entries = x.n;
-	}
-	scan_index_release(&x);
-	free(path);
 	return rc;
 }
 
@@ -635,17 +629,14 @@ static int settle(struct recovery *r, struct err *err)
 	first = r->names.segments[r->names.n_segments - 1].number;
 	out->first = first;
 	out->head = last.head;
-	if ((last.sealed ? read_sealed(r, first, &last, err)
-			 : settle_tail(r, first, err)) < 0)
+	if (settle_tail(r, first, err) < 0)
 		return err->code;
 	out->open = !out->last.sealed;
-	if (!out->open) {
-		last.end = out->last.end;
-		last.next = out->last.next;
-		if (!last.sealed)
-			last.sealed_ns = out->last.end_ns;
+	last.end = out->last.end;
+	last.next = out->last.next;
+	last.sealed_ns = out->last.end_ns;
+	if (!out->open)
 		keep(r, first, &last);
-	}
 	return 0;
 }
 

@@ -278,13 +278,50 @@ int scan_walk(struct sys *sys, const struct scan_index *x, int pcap,
 			break;
 		step(w, &e);
 	}
-	if (rc >= 0 && !w->sealed)
+	if (rc >= 0 && !w->sealed && w->entries < limit)
 		rc = find_later(sys, x, pcap, limit, w, &scratch);
 	buf_release(&scratch);
 	if (rc < 0)
 		return err_sys(err, -rc, "segment %llu cannot be read",
 			       (unsigned long long)x->first);
 	return 0;
+}
+
+/* The first batch of the seal's own commit that is not real; x->n if none. */
+static int check_last_commit(struct sys *sys, const struct scan_index *x,
+			     int pcap, uint32_t from, uint32_t *bad)
+{
+	struct buf scratch = { 0 };
+	struct idx_entry e;
+	int rc = 1;
+
+	for (*bad = from; rc > 0 && *bad < x->n; ++*bad) {
+		rc = scan_entry(x, *bad, &e) == 0;
+		if (rc && e.type == ENTRY_BATCH)
+			rc = scan_records_good(sys, pcap, &e, &scratch);
+		if (rc <= 0)
+			break;
+	}
+	buf_release(&scratch);
+	return rc < 0 ? rc : 0;
+}
+
+int scan_last(struct sys *sys, const struct scan_index *x, int pcap,
+	      struct scan_walk *w, struct err *err)
+{
+	struct idx_entry seal;
+	uint32_t bad;
+	int rc;
+
+	if (scan_walk(sys, x, -1, UINT32_MAX, w, err) < 0)
+		return err->code;
+	if (!w->sealed || scan_entry(x, w->entries - 1, &seal) < 0)
+		return scan_walk(sys, x, pcap, UINT32_MAX, w, err);
+	rc = check_last_commit(sys, x, pcap, seal.synced, &bad);
+	if (rc < 0)
+		return err_sys(err, -rc, "segment %llu cannot be read",
+			       (unsigned long long)x->first);
+	return bad < w->entries ? scan_walk(sys, x, -1, bad, w, err) : 0;
 }
 
 /* -- ends ---------------------------------------------------------------- */

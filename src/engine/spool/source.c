@@ -202,12 +202,11 @@ int live_load(struct sys *sys, int file, struct live *live)
 	return ERR_MALFORMED;
 }
 
-void live_put(struct sys *sys, int file, const struct live *live)
+int live_put(struct sys *sys, int file, const struct live *live)
 {
 	uint8_t room[LIVE_SIZE];
 	struct buf b = { .p = room, .cap = sizeof(room) };
 
 	put_live(&b, live);
-	/* A hint: readers that miss this one see the next. */
-	(void)sys_write_full(sys, file, b.p, b.len, 0);
+	return sys_write_full(sys, file, b.p, b.len, 0);
 }

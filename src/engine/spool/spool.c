@@ -119,7 +119,7 @@ struct group {
 	uint64_t length; /* of the .pcap behind it */
 	uint64_t end, next, chain, dropped;
 	uint32_t batches;
-	uint64_t packets_at;
+	uint64_t sealed_ns;
 };
 
 static bool age_is_due(const struct spool *s)
@@ -179,6 +179,7 @@ static struct group next_group(const struct spool *s)
 	if (g.next != g.end || age_is_due(s) ||
 	    (g.batches && last && g.length + last > s->cfg.segment_max))
 		g.seal = true;
+	g.sealed_ns = g.seal ? s->sys->wall_ns(s->sys) : 0;
 	return g;
 }
 
@@ -271,19 +272,17 @@ static int write_pcap_head(struct spool *s)
 
 static void put_seal(struct spool *s, const struct group *g, uint32_t seed)
 {
-	uint64_t now = s->sys->wall_ns(s->sys);
 	const struct idx_entry e = {
 		.type = ENTRY_SEAL,
 		.packets = g->batches,
 		.index = g->end,
 		.value = g->length,
-		.begin_ns = now,
-		.end_ns = now,
+		.begin_ns = g->sealed_ns,
+		.end_ns = g->sealed_ns,
 		.chain = g->chain,
 		.synced = s->seg.entries,
 	};
 
-	s->seg.sealed_ns = now;
 	put_entry(&s->out, seed, &e);
 }
 
@@ -415,28 +414,33 @@ static void save_notes(struct spool *s)
 static void poison(struct spool *s, const struct err *why)
 {
 	struct segment *seg = &s->seg;
+	struct segment unused;
 	struct err ignored = ERR_NONE;
 
 	log_warn("spool", "%s; the segment is given up at packet %" PRIu64,
 		 why->text, s->head);
 	pthread_mutex_lock(&s->lock);
 	s->poisoned++;
+	seg->poisoned = true;
 	pthread_mutex_unlock(&s->lock);
 	/* So that a restart does not take for real what only looks written. */
 	if (seg->length)
 		s->sys->truncate(s->sys, seg->idx,
 				 IDX_HEADER + (uint64_t)seg->entries *
 						      IDX_ENTRY);
-	seg->poisoned = true;
 	if (seg->length) {
 		if (!seg->batches)
 			save_notes(s);
 		finish_segment(s);
 		return;
 	}
+	pthread_mutex_lock(&s->lock);
+	unused = *seg;
+	*seg = (struct segment){ .pcap = -1, .idx = -1 };
+	pthread_mutex_unlock(&s->lock);
 	pthread_mutex_lock(&s->house);
-	if (segment_discard(s->sys, s->dir, seg, &ignored) < 0)
-		segment_close(s->sys, seg);
+	if (segment_discard(s->sys, s->dir, &unused, &ignored) < 0)
+		segment_close(s->sys, &unused);
 	pthread_mutex_unlock(&s->house);
 }
 
@@ -457,9 +461,10 @@ static void account(struct spool *s, const struct group *g)
 {
 	struct segment *seg = &s->seg;
 
+	pthread_mutex_lock(&s->lock);
 	if (!seg->batches && g->batches)
 		seg->begun_ns = s->sys->mono_ns(s->sys);
-	pthread_mutex_lock(&s->lock);
+	seg->sealed_ns = g->sealed_ns;
 	seg->length = g->length;
 	seg->entries += (uint32_t)g->n + g->seal;
 	seg->batches = g->batches;
@@ -525,7 +530,8 @@ static int show(struct spool *s, struct err *err)
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	waiting = s->n_done || (s->seg.open && !s->seg.named && s->seg.length);
+	waiting = s->n_done || s->live_stale ||
+		  (s->seg.open && !s->seg.named && s->seg.length);
 	pthread_mutex_unlock(&s->lock);
 	if (!waiting)
 		return 0;
@@ -894,7 +900,8 @@ static void seal_last(struct spool *s)
 	const struct group g = {
 		.seal = true, .length = s->seg.length, .end = s->seg.end,
 		.next = s->seg.next, .chain = s->chain, .dropped = s->dropped,
-		.batches = s->seg.batches
+		.batches = s->seg.batches,
+		.sealed_ns = s->sys->wall_ns(s->sys),
 	};
 	struct err ignored = ERR_NONE;
 

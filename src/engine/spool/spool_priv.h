@@ -55,7 +55,7 @@ int file_load(struct sys *sys, const char *path, size_t max, struct buf *out);
 
 /* 0 or ERR_MALFORMED; `file` is a handle of the `live` file. */
 int live_load(struct sys *sys, int file, struct live *live);
-void live_put(struct sys *sys, int file, const struct live *live);
+int live_put(struct sys *sys, int file, const struct live *live);
 
 /* -- scan.c -------------------------------------------------------------- */
 
@@ -121,6 +121,13 @@ struct scan_walk {
  */
 int scan_walk(struct sys *sys, const struct scan_index *x, int pcap,
 	      uint32_t limit, struct scan_walk *w, struct err *err);
+
+/*
+ * The same for the newest segment of a spool.  A seal there proves that all
+ * before its own commit was durable; of that commit each batch is checked.
+ */
+int scan_last(struct sys *sys, const struct scan_index *x, int pcap,
+	      struct scan_walk *w, struct err *err);
 
 /* Do the records have that CRC?  1, 0, or a negated errno of reading. */
 int scan_records_good(struct sys *sys, int pcap, const struct idx_entry *e,
@@ -237,10 +244,10 @@ struct spool {
 	struct item *items;
 	size_t n_items, items_cap;
 	struct buf copies, out;
-	uint64_t next;	     /* first index not appended */
+	_Atomic uint64_t next; /* first index not appended; others look */
 	uint64_t next_chain; /* behind all that was appended */
 	uint64_t pending;    /* bytes of records in items */
-	struct segment seg;  /* its `named` belongs to `lock` */
+	struct segment seg;  /* changed with `lock` held: the keeper looks */
 	uint32_t before;     /* entries of the last finished segment */
 	uint64_t dropped_before; /* DROPs up to its end */
 
@@ -265,6 +272,7 @@ struct spool {
 		uint64_t segment, head;
 		uint32_t entries;
 	} shown;	       /* what readers may see */
+	bool live_stale;       /* the last write of `live` failed */
 	uint64_t head, chain, dropped;
 	uint64_t commits, reaped, poisoned, segments;
 	uint64_t seg_bytes;    /* of the segment being written */

@@ -81,6 +81,7 @@ struct spool_writer {
 	bool growing;		   /* slot `at` was left OPEN */
 	uint64_t index;		   /* of the next packet */
 	_Atomic uint64_t next, staged_to; /* index and pos, for the others */
+	_Atomic uint64_t calls;		  /* that may have staged something */
 	struct losses losses[2];
 	_Atomic uint64_t dropped[2];
 
@@ -121,14 +122,6 @@ static struct slot *slot_at(const struct spool_writer *w, uint64_t i)
 	return &w->slots[i % SLOTS];
 }
 
-static void wake_writer(struct spool_writer *w)
-{
-	/* Pairs with the fence in sleep_until_staged(). */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&w->sleeping, memory_order_relaxed))
-		poke(w->wake_fd);
-}
-
 /* The slot that may grow, if the writer has not taken it; it is BUSY then. */
 static struct slot *resume_open(struct spool_writer *w)
 {
@@ -155,7 +148,11 @@ static void publish(struct spool_writer *w)
 {
 	atomic_store_explicit(&w->next, w->index, memory_order_relaxed);
 	atomic_store_explicit(&w->staged_to, w->pos, memory_order_relaxed);
-	wake_writer(w);
+	/* Either this sees that the writer sleeps, or the writer sees this
+	 * call before it does: both are sequentially consistent. */
+	atomic_fetch_add(&w->calls, 1);
+	if (atomic_load(&w->sleeping))
+		poke(w->wake_fd);
 }
 
 /* A fresh slot, BUSY; NULL when all are in use. */
@@ -567,13 +564,13 @@ static int commit(struct spool_writer *w, bool something)
 	}
 }
 
-static void sleep_until_staged(struct spool_writer *w)
+/* Unless something was staged since `calls` was looked at. */
+static void sleep_until_staged(struct spool_writer *w, uint64_t calls)
 {
-	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!staged(w) && !owes_losses(w) && !atomic_load(&w->stopping))
+	atomic_store(&w->sleeping, true);
+	if (atomic_load(&w->calls) == calls && !atomic_load(&w->stopping))
 		nap(w->wake_fd, IDLE_MS);
-	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
+	atomic_store(&w->sleeping, false);
 }
 
 static uint64_t staged_bytes(const struct spool_writer *w)
@@ -606,6 +603,7 @@ static void *write_thread(void *arg)
 	for (;;) {
 		bool stop = atomic_load(&w->stopping);
 		uint64_t begun = w->sys->mono_ns(w->sys);
+		uint64_t calls = atomic_load(&w->calls);
 		unsigned n = take_staged(w);
 		bool losses = take_last_losses(w);
 
@@ -618,7 +616,7 @@ static void *write_thread(void *arg)
 		} else if (stop) {
 			break;
 		} else {
-			sleep_until_staged(w);
+			sleep_until_staged(w, calls);
 		}
 	}
 	return NULL;
