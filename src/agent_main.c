@@ -14,6 +14,8 @@
 const char *const program_name = "weir-agent";
 
 const struct command commands[] = {
+	{ "capture", "agent capture", "an interface or a file into a spool",
+	  cmd_agent_capture },
 	{ "listen", "agent listen", "serve spools to collectors",
 	  cmd_agent_listen },
 	{ "keygen", "agent keygen", "make a key pair, or print a public key",

@@ -9,6 +9,8 @@
 const char *const program_name = "weir";
 
 const struct command commands[] = {
+	{ "agent capture", NULL, "an interface or a file into a spool",
+	  cmd_agent_capture },
 	{ "agent listen", NULL, "serve spools to collectors",
 	  cmd_agent_listen },
 	{ "collector", NULL, "mirror an agent's spools", cmd_collector },
