@@ -114,8 +114,7 @@ TEST(B12_a_stopped_command_is_reaped_with_what_it_started)
 		CHECK(i < 1000);
 		snprintf(path, sizeof(path), "/proc/%d/stat", (int)inner);
 		f = fopen(path, "r");
-		if (f && fgets(state, sizeof(state), f) &&
-		    strstr(state, ") Z"))
+		if (f && fgets(state, sizeof(state), f) && strstr(state, ") Z"))
 			i = 0, inner = 0;
 		if (f)
 			fclose(f);

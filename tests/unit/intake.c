@@ -78,7 +78,8 @@ static void put_capture(struct buf *b, uint32_t linktype, int packets)
 	put_pcap_head(b, &head);
 	for (int i = 0; i < packets; i++) {
 		struct packet p = { .data = bytes_of_text("0123456789"),
-				    .time_ns = 1700000000123456789 + (uint64_t)i,
+				    .time_ns =
+					    1700000000123456789 + (uint64_t)i,
 				    .wire_len = 10 };
 
 		put_record(b, &p);

@@ -50,6 +50,11 @@ static void add(atomic_uint_fast64_t *c, uint64_t n)
 	atomic_fetch_add_explicit(c, n, memory_order_relaxed);
 }
 
+static bool halted(const struct intake *i)
+{
+	return atomic_load(&i->halted);
+}
+
 /* -- items ----------------------------------------------------------------- */
 
 static int flush(struct stream *st, struct err *err)
@@ -142,7 +147,7 @@ static bool wait_for(struct intake *i, int fd, short what, int ms)
 
 	while (poll(p, fd < 0 ? 1 : 2, ms) < 0 && errno == EINTR)
 		;
-	return !intake_halted(i);
+	return !halted(i);
 }
 
 /* The stream is at its end: was it a whole one? */
@@ -208,8 +213,8 @@ static int connect_to(struct intake *i, struct err *err)
 	}
 	if (rc == -EINPROGRESS)
 		return err_set(err, ERR_FAILED,
-			       "%s does not answer within %d s",
-			       i->cfg.address, RETRY_MOST_MS / 1000);
+			       "%s does not answer within %d s", i->cfg.address,
+			       RETRY_MOST_MS / 1000);
 	if (rc < 0)
 		return err_sys(err, -rc, "cannot connect to %s",
 			       i->cfg.address);
@@ -238,7 +243,7 @@ static void follow(struct intake *i)
 	struct err last = ERR_NONE;
 	int delay_ms = RETRY_FIRST_MS;
 
-	while (!intake_halted(i)) {
+	while (!halted(i)) {
 		struct err err = ERR_NONE;
 		uint64_t before = atomic_load(&i->count.packets);
 		int s = connect_to(i, &err);
@@ -247,15 +252,16 @@ static void follow(struct intake *i)
 			add(&i->count.connects, 1);
 			log_info("intake", "connected to %s", i->cfg.address);
 			last = ERR_NONE;
-			if (read_stream(i, s, &err) == 0 && !intake_halted(i))
-				err_set(&err, ERR_END, "%s closed the "
-						       "connection",
+			if (read_stream(i, s, &err) == 0 && !halted(i))
+				err_set(&err, ERR_END,
+					"%s closed the "
+					"connection",
 					i->cfg.address);
 			sys->hang_up(sys, s);
 			if (atomic_load(&i->count.packets) != before)
 				delay_ms = RETRY_FIRST_MS;
 		}
-		if (intake_halted(i))
+		if (halted(i))
 			break;
 		tell(&last, &err);
 		wait_for(i, -1, 0, some_of(sys, delay_ms));
@@ -296,28 +302,17 @@ struct intake *intake_start(const struct intake_config *cfg, struct err *err)
 	return NULL;
 }
 
-void intake_halt(struct intake *i)
+int intake_stop(struct intake *i, struct err *err)
 {
 	uint64_t one = 1;
 	ssize_t done;
-
-	atomic_store(&i->halted, true);
-	done = write(i->halt, &one, sizeof(one));
-	(void)done; /* only a full counter fails, and that wakes as well */
-}
-
-bool intake_halted(const struct intake *i)
-{
-	return atomic_load(&i->halted);
-}
-
-int intake_stop(struct intake *i, struct err *err)
-{
 	int rc;
 
 	if (!i)
 		return 0;
-	intake_halt(i);
+	atomic_store(&i->halted, true);
+	done = write(i->halt, &one, sizeof(one));
+	(void)done; /* only a full counter fails, and that wakes as well */
 	pthread_join(i->thread, NULL);
 	close(i->halt);
 	rc = i->err.code;

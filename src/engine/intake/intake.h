@@ -55,13 +55,10 @@ struct intake_counters {
 
 struct intake *intake_start(const struct intake_config *cfg, struct err *err);
 
-/* From any thread: read no more.  A sink that waits should look at it. */
-void intake_halt(struct intake *i);
-bool intake_halted(const struct intake *i);
-
 /*
- * Halt, wait for the thread, free.  0 when the stream ended well, was halted,
- * or was empty; otherwise why not.  NULL is ignored.
+ * Read no more, wait for the thread (and so for a sink that waits), free.  0
+ * when the stream ended well, was stopped, or was empty; otherwise why not.
+ * NULL is ignored.
  */
 int intake_stop(struct intake *i, struct err *err);
 

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir broker - one capture, handed to many readers as PCAP-over-IP.
+ *
+ * A command's output, standard input, an interface or another feed goes into
+ * a spool, in memory unless told otherwise, and feeds serve from there.  The
+ * main thread has the loop: feeds, the command's end and what it says.  The
+ * intake's thread reads the source and fills the spool; what it owns here
+ * (struct store) nobody else touches until it is stopped.
+ */
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "base/words.h"
+#include "cmd/common.h"
+#include "engine/feed/feed.h"
+#include "engine/intake/intake.h"
+#include "engine/spool/writer.h"
+#include "sys/child.h"
+#include "sys/loop.h"
+#include "sys/sys.h"
+
+enum {
+	GRACE_MS = 300, /* for the command, before SIGKILL */
+	TALK_MAX = 900, /* of a line of the command's standard error */
+	FEEDS_MAX = 16,
+	MEMORY_SEGMENTS = 32 /* so much goes at once when memory is full */
+};
+
+#define SETTLE_NS UINT64_C(1000000000)
+
+struct options {
+	const char *command, *iface, *from, *read_spool, *spool_dir;
+	struct opt_list listen;
+	uint64_t memory;
+	bool numeric;
+	struct cmd_logs logs;
+};
+
+/* The spool being written; the intake's. */
+struct store {
+	struct sys *sys;
+	const char *dir;
+	uint64_t memory; /* 0: on disk */
+	struct spool_writer *writer;
+	uint32_t linktype;
+	atomic_bool hurry; /* set by the main thread: wait for nothing */
+};
+
+struct broker {
+	const struct options *opt;
+	struct loop *loop;
+	struct sys *memory; /* owned; NULL: on disk */
+	char *dir;
+	struct store store;
+	struct feed *feeds[FEEDS_MAX];
+	int n_feeds, n_ended;
+
+	struct words words;
+	struct child child;
+	struct loop_watch *child_end, *child_talk;
+	struct buf talk; /* a line that is not whole yet */
+
+	struct intake *intake;
+	struct loop_wake *intake_end;
+	struct loop_timer *settle;
+	bool stream_over, command_over, ending;
+	struct err stream_err;
+};
+
+/* -- the spool ------------------------------------------------------------- */
+
+static struct spool_config spool_config(const struct store *s,
+					uint32_t linktype, uint32_t snaplen)
+{
+	struct spool_config cfg = SPOOL_CONFIG_DEFAULT;
+
+	cfg.source_dir = s->dir;
+	strcpy(cfg.want.name, "broker");
+	cfg.want.linktype = linktype;
+	cfg.want.snaplen =
+		snaplen && snaplen < PACKET_MAX ? snaplen : PACKET_SNAPLEN;
+	if (s->memory) {
+		cfg.segment_max = s->memory / MEMORY_SEGMENTS;
+		/* What clients still hold when it is removed needs room too. */
+		cfg.keep_max = s->memory / 4 * 3;
+		cfg.reserve = false;
+	}
+	return cfg;
+}
+
+/* A link type, at first or anew: what came before is made durable and ends. */
+static int store_begin(void *self, uint32_t linktype, uint32_t snaplen,
+		       struct err *err)
+{
+	struct store *s = self;
+	struct spool_config cfg = spool_config(s, linktype, snaplen);
+	struct spool_writer_config how = SPOOL_WRITER_CONFIG_DEFAULT;
+	struct spool *spool;
+
+	if (s->writer && s->linktype == linktype)
+		return 0;
+	if (s->writer) {
+		log_info("broker", "the link type changes from %u to %u",
+			 s->linktype, linktype);
+		if (spool_writer_stop(s->writer, err) < 0)
+			log_error("broker", "%s", err->text);
+		s->writer = NULL;
+	}
+	*err = ERR_NONE;
+	how.staging_max = 64 << 20;
+	log_debug("broker", "the source has link type %u, snaplen %u", linktype,
+		  snaplen);
+	spool = spool_open(s->sys, &cfg, err);
+	if (spool)
+		s->writer = spool_writer_start(spool, &how, err);
+	s->linktype = linktype;
+	return s->writer ? 0 : err->code;
+}
+
+/* A pipe can wait, so nothing is dropped for want of staging memory. */
+static void wait_for_room(struct store *s, uint64_t bytes)
+{
+	struct spool_writer_status now;
+	struct pollfd moved = { .fd = spool_writer_fd(s->writer),
+				.events = POLLIN };
+	uint64_t n;
+	ssize_t done;
+
+	for (;;) {
+		spool_writer_status(s->writer, &now);
+		if (now.staged_bytes == 0 ||
+		    now.staged_bytes + bytes <= now.staging_max / 2 ||
+		    atomic_load(&s->hurry))
+			return;
+		poll(&moved, 1, 20);
+		done = read(moved.fd, &n, sizeof(n));
+		(void)done; /* it only clears the descriptor */
+	}
+}
+
+static int store_give(void *self, const struct packet *p, int n,
+		      struct err *err)
+{
+	struct store *s = self;
+	uint64_t bytes = 0;
+
+	(void)err;
+	for (int i = 0; i < n; i++)
+		bytes += RECORD_HEADER + p[i].data.len;
+	wait_for_room(s, bytes);
+	spool_writer_put(s->writer, p, n);
+	return 0;
+}
+
+static void store_end(struct store *s)
+{
+	struct err err = ERR_NONE;
+
+	if (s->writer && spool_writer_stop(s->writer, &err) < 0)
+		log_error("broker", "%s", err.text);
+	s->writer = NULL;
+}
+
+/* -- the command ----------------------------------------------------------- */
+
+static void say_line(struct buf *line)
+{
+	while (line->len &&
+	       (line->p[line->len - 1] == '\r' || line->p[line->len - 1] == 0))
+		line->len--;
+	if (line->len)
+		log_info("command", "%.*s", (int)line->len,
+			 (const char *)line->p);
+	buf_clear(line);
+}
+
+/* What the command says on its standard error, a line a log line. */
+static void on_talk(void *arg, int fd, int what)
+{
+	struct broker *b = arg;
+	char piece[4096];
+	ssize_t n = read(fd, piece, sizeof(piece));
+
+	(void)what;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		say_line(&b->talk);
+		loop_watch_free(b->child_talk);
+		b->child_talk = NULL;
+	}
+	for (ssize_t i = 0; i < n; i++) {
+		if (piece[i] != '\n')
+			put_u8(&b->talk, (uint8_t)piece[i]);
+		if (piece[i] == '\n' || b->talk.len == TALK_MAX)
+			say_line(&b->talk);
+	}
+}
+
+/* Its last words, which may tell why it ended. */
+static void hear_out(struct broker *b)
+{
+	struct pollfd p = { .fd = b->child.talk, .events = POLLIN };
+
+	while (b->child_talk && poll(&p, 1, 0) > 0)
+		on_talk(b, b->child.talk, LOOP_READ);
+	say_line(&b->talk);
+}
+
+/* -- the end --------------------------------------------------------------- */
+
+static void on_feed_done(void *arg)
+{
+	struct broker *b = arg;
+
+	if (++b->n_ended == b->n_feeds)
+		loop_stop(b->loop);
+}
+
+static void end_feeds(struct broker *b, enum feed_end how)
+{
+	b->ending = true;
+	b->n_ended = 0;
+	for (int i = 0; i < b->n_feeds; i++)
+		feed_end(b->feeds[i], how, on_feed_done, b);
+}
+
+/* The source is over when its stream is, and the command too if there is one:
+ * all that came is durable then, and the clients get it. */
+static void end_if_over(struct broker *b)
+{
+	if (!b->stream_over || !b->command_over || b->ending)
+		return;
+	end_feeds(b, FEED_END_HEAD);
+}
+
+static void on_stream_over(void *arg)
+{
+	struct broker *b = arg;
+
+	if (b->stream_over)
+		return;
+	b->stream_over = true;
+	intake_stop(b->intake, &b->stream_err);
+	b->intake = NULL;
+	store_end(&b->store);
+	if (!b->command_over)
+		loop_timer_in(b->settle, SETTLE_NS);
+	end_if_over(b);
+}
+
+static void on_command_over(void *arg, int fd, int what)
+{
+	struct broker *b = arg;
+
+	(void)fd;
+	(void)what;
+	if (!child_reap(&b->child))
+		return;
+	loop_watch_free(b->child_end);
+	b->child_end = NULL;
+	b->command_over = true;
+	hear_out(b);
+	if (!b->stream_over)
+		loop_timer_in(b->settle, SETTLE_NS);
+	end_if_over(b);
+}
+
+/*
+ * One of the two is over for a second, the other is not: the command closed
+ * its output and lives on, or something that it started holds the output open.
+ */
+static void on_settle(void *arg)
+{
+	struct broker *b = arg;
+
+	if (!b->command_over)
+		child_stop(&b->child, GRACE_MS);
+	b->command_over = true;
+	if (!b->stream_over)
+		on_stream_over(b);
+	end_if_over(b);
+}
+
+/* Called on the intake's thread. */
+static void on_intake_ended(void *arg)
+{
+	loop_wake(arg);
+}
+
+/* -- the beginning --------------------------------------------------------- */
+
+static int start_command(struct broker *b, struct err *err)
+{
+	if (words_split(&b->words, b->opt->command, err) < 0)
+		return err->code;
+	if (b->words.n == 0)
+		return err_set(err, ERR_USAGE,
+			       "the command is blank; write for example --cmd "
+			       "\"tcpdump -i eth0 -n -U -w -\"");
+	if (child_start(&b->child, b->words.at, err) < 0)
+		return err->code;
+	log_debug("broker", "process %d runs %s, %zu words in all",
+		  (int)b->child.pid, b->words.at[0], b->words.n);
+	b->child_end = loop_watch(b->loop, b->child.end, LOOP_READ,
+				  on_command_over, b);
+	b->child_talk =
+		loop_watch(b->loop, b->child.talk, LOOP_READ, on_talk, b);
+	b->command_over = false;
+	return 0;
+}
+
+static int start_intake(struct broker *b, struct err *err)
+{
+	const struct options *opt = b->opt;
+	struct intake_config cfg = {
+		.sys = sys_host(),
+		.name = opt->from      ? opt->from
+			: opt->command ? "the command's output"
+				       : "standard input",
+		.fd = opt->command ? b->child.out : STDIN_FILENO,
+		.address = opt->from,
+		.sink = { store_begin, store_give, &b->store },
+		.ended = on_intake_ended,
+	};
+
+	if (opt->from && strncmp(opt->from, "TCP@", 4) == 0)
+		cfg.name = cfg.address = opt->from + 4;
+	b->intake_end = loop_wake_new(b->loop, on_stream_over, b);
+	if (!b->intake_end)
+		return err_set(err, ERR_FAILED, "no descriptor is left");
+	cfg.arg = b->intake_end;
+	b->intake = intake_start(&cfg, err);
+	return err->code;
+}
+
+static int start_feeds(struct broker *b, struct err *err)
+{
+	struct sys *sys = b->memory ? b->memory : sys_host();
+
+	if (b->opt->listen.n > FEEDS_MAX)
+		return err_set(err, ERR_USAGE,
+			       "--listen was given %d times; at most %d "
+			       "listeners are possible",
+			       b->opt->listen.n, FEEDS_MAX);
+	for (int i = 0; i < b->opt->listen.n; i++) {
+		struct feed_config cfg = FEED_CONFIG_DEFAULT;
+		struct feed *f;
+
+		cfg.names = !b->opt->numeric;
+		if (feed_config_parse(&cfg, b->opt->listen.at[i], err) < 0)
+			return err->code;
+		f = feed_new(b->loop, sys, b->dir, &cfg, err);
+		if (!f)
+			return err->code;
+		b->feeds[b->n_feeds++] = f;
+		log_info("broker",
+			 "readers may connect to %s; try: tshark -i "
+			 "TCP@%s",
+			 feed_address(f), feed_address(f));
+	}
+	return 0;
+}
+
+/* Which of the sources is asked for?  More than one is a mistake, but a
+ * command from the environment steps back for anything on the command line. */
+static int choose_source(struct options *opt, const struct opt_args *args,
+			 struct err *err)
+{
+	bool dash = args->n > 0;
+	int n = (opt->iface != NULL) + (opt->from != NULL) +
+		(opt->read_spool != NULL) + dash;
+
+	if (dash && strcmp(args->at[0], "-") != 0)
+		return err_set(err, ERR_USAGE,
+			       "\"%s\" is no source; \"-\" is standard input, "
+			       "and a command goes behind --cmd",
+			       args->at[0]);
+	if (n > 0 && opt->command == getenv("PCAP_COMMAND"))
+		opt->command = NULL;
+	n += opt->command != NULL;
+	if (n > 1)
+		return err_set(err, ERR_USAGE,
+			       "one source at a time: --cmd, --iface, --from, "
+			       "--read-spool or -");
+	if (n == 0 && isatty(STDIN_FILENO))
+		return err_set(err, ERR_USAGE,
+			       "there is no source: give --cmd, --iface, "
+			       "--from, --read-spool, or a capture on standard "
+			       "input");
+	return 0;
+}
+
+static int start_source(struct broker *b, struct err *err)
+{
+	if (b->opt->read_spool)
+		return 0;
+	if (b->opt->command && start_command(b, err) < 0)
+		return err->code;
+	return start_intake(b, err);
+}
+
+static void place_spool(struct broker *b)
+{
+	const struct options *opt = b->opt;
+
+	if (opt->read_spool) {
+		b->dir = mem_text(opt->read_spool);
+	} else if (opt->spool_dir) {
+		b->dir = mem_format("%s/broker", opt->spool_dir);
+	} else {
+		b->memory = sys_memory_new(opt->memory);
+		b->dir = mem_text("/broker");
+	}
+	b->store.sys = b->memory ? b->memory : sys_host();
+	b->store.dir = b->dir;
+	b->store.memory = b->memory ? opt->memory : 0;
+}
+
+/* A signal: the present record of each client still becomes whole. */
+static void end_now(struct broker *b)
+{
+	if (b->ending)
+		return;
+	end_feeds(b, FEED_END_RECORD);
+	if (b->n_feeds)
+		loop_run(b->loop);
+}
+
+static void release(struct broker *b)
+{
+	struct err ignored = ERR_NONE;
+
+	loop_watch_free(b->child_end);
+	loop_watch_free(b->child_talk);
+	child_stop(&b->child, GRACE_MS);
+	atomic_store(&b->store.hurry, true);
+	intake_stop(b->intake, &ignored);
+	store_end(&b->store);
+	for (int i = 0; i < b->n_feeds; i++)
+		feed_free(b->feeds[i]);
+	child_release(&b->child);
+	loop_wake_free(b->intake_end);
+	loop_timer_free(b->settle);
+	loop_free(b->loop);
+	sys_memory_free(b->memory);
+	words_release(&b->words);
+	buf_release(&b->talk);
+	free(b->dir);
+}
+
+static void run(const struct options *opt, struct err *err)
+{
+	struct broker b = { .opt = opt,
+			    .child = CHILD_NONE,
+			    .command_over = true,
+			    .stream_err = ERR_NONE };
+
+	place_spool(&b);
+	b.loop = loop_new(err);
+	if (b.loop) {
+		b.settle = loop_timer(b.loop, on_settle, &b);
+		if (start_feeds(&b, err) == 0 && start_source(&b, err) == 0 &&
+		    loop_run(b.loop) > 0)
+			end_now(&b);
+		else if (err->code == 0 && opt->command)
+			child_verdict(&b.child, opt->command, err);
+	}
+	if (err->code == 0)
+		*err = b.stream_err;
+	release(&b);
+}
+
+static const char about[] =
+	"Read packets from one source and hand them to any number of\n"
+	"readers as PCAP-over-IP. The source is one of: a command that\n"
+	"writes a capture to its standard output (--cmd; it is not run by a\n"
+	"shell), a capture on standard input, another feed (--from), or a\n"
+	"spool that somebody else writes (--read-spool). pcap and pcapng are\n"
+	"both understood.\n"
+	"\n"
+	"A reader begins with the next packet, in microseconds, with records\n"
+	"of at most 65535 bytes, unless its listener says otherwise: options\n"
+	"follow the address behind commas, and --listen may be repeated.\n"
+	"\n"
+	"  from=live|oldest|client|NUMBER|time:2026-03-01T10:00:00Z|ago:10m\n"
+	"  unit=us|ns  max-caplen=BYTES  filter=EXPRESSION  clients=N\n"
+	"  on-gap=close|continue  on-slow=lag|drop  slow-after=TIME\n"
+	"  cache=BYTES\n"
+	"\n"
+	"The broker ends when its source does, after all readers got\n"
+	"everything. That a command failed is told, and kept as a failure.";
+
+static const char examples[] =
+	"  weir broker --cmd \"tcpdump -i eth0 -n --immediate-mode -U -w -\"\n"
+	"  weir broker --read-spool spool/src1 --listen localhost:4242 \\\n"
+	"      --listen localhost:4243,from=oldest,unit=ns\n"
+	"  tshark -i TCP@localhost:4242\n"
+	"  nc localhost 4242 | tcpdump -nr -";
+
+static struct opt_list one_text(const char *text)
+{
+	struct opt_list list = { .at = mem_alloc(sizeof(*list.at)), .n = 1 };
+
+	list.at[0] = text;
+	return list;
+}
+
+int cmd_broker(int argc, char **argv)
+{
+	struct options opt = { .listen = one_text("localhost:4242"),
+			       .memory = 256 << 20,
+			       .logs = CMD_LOGS_DEFAULT };
+	const struct opt opts[] = {
+		{ .kind = OPT_KIND_TEXT,
+		  .name = "cmd",
+		  .to = &opt.command,
+		  .arg = "COMMAND",
+		  .help = "run it and read its output",
+		  .env = "PCAP_COMMAND" },
+		OPT_TEXT(0, "from", &opt.from, "TCP@HOST:PORT",
+			 "read another feed, and connect again when it ends"),
+		OPT_TEXT(0, "read-spool", &opt.read_spool, "DIR",
+			 "serve a spool that is there; nothing is written"),
+		{ .kind = OPT_KIND_LIST,
+		  .letter = 'l',
+		  .name = "listen",
+		  .to = &opt.listen,
+		  .arg = "HOST:PORT[,KEY=VALUE]",
+		  .help = "where readers connect, and what they get",
+		  .env = "LISTEN_ADDRESS" },
+		OPT_SIZE(0, "memory", &opt.memory, 32 << 20, UINT64_C(1) << 40,
+			 "how much is kept in memory"),
+		OPT_TEXT(0, "spool-dir", &opt.spool_dir, "DIR",
+			 "keep packets there, not in memory"),
+		OPT_FLAG('n', "numeric", &opt.numeric,
+			 "do not look up the names of readers"),
+		CMD_LOGS_OPTIONS(&opt.logs),
+		OPT_END()
+	};
+	const struct opt_command cmd = { .name = "broker",
+					 .synopsis = "[OPTIONS] [-]",
+					 .about = about,
+					 .examples = examples,
+					 .opts = opts,
+					 .args_max = 1 };
+	struct opt_args args;
+	struct err err = ERR_NONE;
+	int status;
+
+	if (cmd_begin(&cmd, argc, argv, &args, &status) &&
+	    cmd_logs_begin(&cmd, &opt.logs, &status)) {
+		if (choose_source(&opt, &args, &err) == 0)
+			run(&opt, &err);
+		status = cmd_exit(cmd.name, &err);
+	}
+	opt_list_release(&opt.listen);
+	return status;
+}
