@@ -49,3 +49,380 @@ TEST(X06_every_pair_of_ends_carries_a_spool_into_a_mirror)
 		pair_release(&p);
 	}
 }
+
+/* Append to the spool while somebody may be reading it. */
+static void append(int batches, uint32_t count)
+{
+	write_spool(batches, count);
+}
+
+static void wipe_spool(void)
+{
+	remove_dir(t_path("spool/src1"));
+}
+
+/* Only the segments; id, lock and live stay. */
+static void wipe_segments(void)
+{
+	DIR *d = opendir(t_path("spool/src1"));
+	struct dirent *e;
+
+	while ((e = readdir(d)))
+		if (strstr(e->d_name, ".pcap") || strstr(e->d_name, ".idx"))
+			remove(t_path("spool/src1/%s", e->d_name));
+	closedir(d);
+}
+
+TEST(X06_every_pair_goes_on_where_it_stopped)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(3, 50);
+		pair_session(&p);
+		check_mirror(&p, 150, 150);
+		append(2, 70);
+		pair_session(&p);
+		check_mirror(&p, 290, 290);
+		/* The mirror's own restart changes nothing. */
+		mirror_close(p.mirror);
+		p.mirror = mirror_here();
+		append(1, 10);
+		pair_session(&p);
+		check_mirror(&p, 300, 300);
+		CHECK(p.agent_counts.packets <= 300 + 150 + 290);
+		pair_release(&p);
+	}
+}
+
+TEST(packets_that_become_durable_while_connected_follow)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(1, 5);
+		pair_connect(&p);
+		pair_go(&p);
+		for (uint64_t n = 1; n < 20; n++) {
+			append(1, 5);
+			pair_go(&p);
+			check_mirror(&p, 5 * (n + 1), 5 * (n + 1));
+		}
+		pair_release(&p);
+	}
+}
+
+TEST(a_source_that_does_not_exist_yet_is_waited_for)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct pair p;
+
+		begin(&p, i);
+		mkdir(t_path("spool"), 0700);
+		pair_connect(&p);
+		pair_go(&p);
+		write_spool(2, 30);
+		pair_go(&p);
+		check_mirror(&p, 60, 60);
+		pair_release(&p);
+	}
+}
+
+/* How many bytes one whole exchange takes. */
+static uint64_t bytes_of_exchange(int i)
+{
+	struct pair p;
+	uint64_t n;
+
+	begin(&p, i);
+	write_spool(4, 50);
+	pair_connect(&p);
+	pair_go(&p);
+	n = p.crossed;
+	pair_release(&p);
+	return n;
+}
+
+/*
+ * A connection that is cut after each number of bytes, then one that is not.
+ * The mirror's disk is the slow part, so the cuts of one mirror follow one
+ * another: with a random stride, from the first byte to the last.
+ */
+TEST(I43_a_wire_cut_at_any_byte_gives_each_packet_once)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		uint64_t most = bytes_of_exchange(i);
+		uint64_t step = getenv("WEIR_TEST_LONG") ? 1 : 37;
+		uint64_t from = 1 + t_random_below(step);
+
+		for (uint64_t cut = from; cut < most; cut += step) {
+			struct pair p;
+
+			begin(&p, i);
+			write_spool(4, 50);
+			p.cut = cut;
+			pair_connect(&p);
+			CHECK_EQ(pair_run(&p), 1);
+			CHECK_EQ(p.agent_err.code, 0);
+			CHECK_EQ(p.collector_err.code, 0);
+			pair_hang_up(&p);
+			p.cut = NO_CUT;
+			pair_session(&p);
+			check_mirror(&p, 200, 200);
+			pair_release(&p);
+		}
+	}
+}
+
+TEST(I43_a_hundred_cuts_in_one_transfer_give_each_packet_once)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct pair p;
+		int cuts = 0;
+
+		begin(&p, i);
+		write_spool(100, 20);
+		for (; cuts < 100; cuts++) {
+			p.cut = 200 + t_random_below(4000);
+			pair_connect(&p);
+			if (!pair_run(&p))
+				break;
+			pair_hang_up(&p);
+		}
+		CHECK(cuts > 5);
+		pair_hang_up(&p);
+		p.cut = NO_CUT;
+		pair_session(&p);
+		check_mirror(&p, 2000, 2000);
+		pair_release(&p);
+	}
+}
+
+/* -- what is lost is said ------------------------------------------------ */
+
+/* A spool of small segments, of which retention took the first ones. */
+static uint64_t write_reaped(int batches)
+{
+	struct spool_config cfg = config_here();
+	struct err err = ERR_NONE;
+	struct spool_status st;
+	struct spool *s;
+
+	cfg.segment_max = 4096;
+	cfg.keep_max = 40000;
+	s = open_with(&cfg);
+	for (int i = 0; i < batches; i++) {
+		write_some(s, 1, 20);
+		CHECK_OK(spool_housekeep(s, &err), &err);
+	}
+	spool_status(s, &st);
+	spool_close(s);
+
+	CHECK(st.oldest > 0);
+	return st.oldest;
+}
+
+TEST(I40_packets_that_retention_took_are_one_gap)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct mirror_status st;
+		struct pair p;
+		uint64_t oldest;
+
+		begin(&p, i);
+		write_spool(1, 20);
+		pair_session(&p);
+		oldest = write_reaped(100);
+		pair_session(&p);
+		check_mirror(&p, 20 + 2020 - oldest, 2020);
+		mirror_status(p.mirror, &st);
+		CHECK_EQ(st.gaps, 1);
+		CHECK_EQ(st.missing, oldest - 20);
+		pair_release(&p);
+	}
+}
+
+TEST(I40_a_fresh_mirror_says_what_was_gone_before_it_asked)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct got g;
+		struct pair p;
+		uint64_t oldest;
+
+		begin(&p, i);
+		oldest = write_reaped(100);
+		pair_session(&p);
+				g = mirror_got(&p);
+		CHECK_EQ(g.gaps, 1);
+		CHECK_EQ(g.gap_from[0], 0);
+		CHECK_EQ(g.gap_to[0], oldest);
+		CHECK_EQ(g.gap_reason[0], SPOOL_GAP_RETENTION);
+		/* Resuming right behind a gap is no divergence. */
+		pair_session(&p);
+		mirror_close(p.mirror);
+		p.mirror = mirror_here();
+		append(1, 10);
+		pair_session(&p);
+				g = mirror_got(&p);
+		CHECK_EQ(g.begins, 1);
+		CHECK_EQ(g.next, 2010);
+		pair_release(&p);
+	}
+}
+
+TEST(a_mirror_that_stopped_right_behind_a_gap_goes_on)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		uint64_t most, oldest;
+		struct pair p;
+		struct got g;
+
+		begin(&p, i);
+		oldest = write_reaped(40);
+		pair_connect(&p);
+		pair_go(&p);
+		most = p.crossed;
+		pair_release(&p);
+		for (uint64_t cut = 100; cut < most; cut += 1 + most / 10) {
+			begin(&p, i);
+			CHECK_EQ(write_reaped(40), oldest);
+			p.cut = cut;
+			pair_connect(&p);
+			(void)pair_run(&p);
+			pair_hang_up(&p);
+			mirror_close(p.mirror);
+			p.mirror = mirror_here();
+			p.cut = NO_CUT;
+			pair_session(&p);
+						g = mirror_got(&p);
+			CHECK_EQ(g.begins, 1);
+			CHECK_EQ(g.gaps, 1);
+
+			CHECK_EQ(g.next, 800);
+			CHECK_EQ(g.packets, 800 - oldest);
+			pair_release(&p);
+		}
+	}
+}
+
+/* -- another spool ------------------------------------------------------- */
+
+TEST(I47_a_wiped_spool_loses_nothing_of_the_new_one)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct got g;
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(2, 50);
+		pair_session(&p);
+		check_mirror(&p, 100, 100);
+		wipe_spool();
+		write_spool(5, 100);
+		/* An ipcap collector may have to ask twice. */
+		pair_try(&p, 3);
+		g = mirror_got(&p);
+		CHECK_EQ(g.begins, 2);
+		CHECK_EQ(g.packets, 600);
+		CHECK_EQ(g.gaps, 0);
+		CHECK_EQ(g.next, 500);
+		pair_release(&p);
+	}
+}
+
+TEST(I48_a_wipe_that_keeps_the_id_file_loses_nothing_of_the_new_packets)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct got g;
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(2, 500);
+		pair_session(&p);
+		wipe_segments();
+		write_spool(5, 50);
+		pair_try(&p, 3);
+		g = mirror_got(&p);
+		CHECK_EQ(g.packets, 1250);
+		CHECK_EQ(g.begins, 2);
+		pair_release(&p);
+	}
+}
+
+/* The agent's machine was set back to an earlier state, and captured on. */
+TEST(a_spool_that_was_rolled_back_is_never_merged)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct got g;
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(2, 50);
+		copy_dir(t_path("spool/src1"), t_path("spool-copy"));
+		append(2, 50);
+		pair_session(&p);
+		check_mirror(&p, 200, 200);
+		wipe_spool();
+		copy_dir(t_path("spool-copy"), t_path("spool/src1"));
+		append(1, 30);
+		pair_try(&p, 3);
+		g = mirror_got(&p);
+		CHECK_EQ(g.begins, 2);
+		CHECK_EQ(g.packets, 200 + 130);
+		CHECK_EQ(g.next, 130);
+		remove_dir(t_path("spool-copy"));
+		pair_release(&p);
+	}
+}
+
+/* As long as before, but with other batches: only the chain can tell. */
+TEST(a_spool_with_another_past_is_told_by_its_chain)
+{
+	struct got g;
+	struct pair p;
+
+	begin(&p, 0);
+	write_spool(2, 50);
+	copy_dir(t_path("spool/src1"), t_path("spool-copy"));
+	append(2, 50);
+	pair_session(&p);
+	wipe_spool();
+	copy_dir(t_path("spool-copy"), t_path("spool/src1"));
+	append(4, 25);
+	append(1, 50);
+	pair_session(&p);
+		g = mirror_got(&p);
+	CHECK_EQ(g.begins, 2);
+	CHECK_EQ(g.packets, 200 + 250);
+	pair_release(&p);
+}
+
+/* The source itself begins a sibling in the middle of a session. */
+TEST(a_next_spool_of_the_source_follows_in_the_mirror)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct spool_config cfg = config_here();
+		struct spool *s;
+		struct got g;
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(2, 50);
+		pair_connect(&p);
+		pair_go(&p);
+		cfg.begin_anew = true;
+		s = open_with(&cfg);
+		write_some(s, 3, 40);
+		spool_close(s);
+		(void)pair_live(&p, 3);
+		pair_hang_up(&p);
+		pair_try(&p, 2);
+		g = mirror_got(&p);
+		CHECK_EQ(g.begins, 2);
+		CHECK_EQ(g.packets, 220);
+		CHECK_EQ(g.next, 120);
+		pair_release(&p);
+	}
+}

@@ -198,7 +198,11 @@ static void place(struct link_agent *a)
 	s->placed = true;
 }
 
-/* A spool begins.  Which one this session is about is known at its end. */
+/*
+ * A spool begins.  Which one this session is about is known once something of
+ * it comes.  The one behind that needs another connection, but not before the
+ * collector has taken this one's epoch over: it would be given it again.
+ */
 static int give_begin(struct link_agent *a, const struct spool_event *ev,
 		      struct err *err)
 {
@@ -209,12 +213,8 @@ static int give_begin(struct link_agent *a, const struct spool_event *ev,
 	bool same = memcmp(s->now.origin, origin, SPOOL_ID) == 0;
 
 	if (s->announced) {
-		if (same)
-			return 0;
-		if (give_batches(a, true, err) < 0)
-			return err->code;
-		return err_set(err, ERR_END, "its next spool begins; ipcap's "
-			       "protocol needs a new connection for it");
+		s->over = !same;
+		return s->over ? give_batches(a, true, err) : 0;
 	}
 	if (!same || !s->now.known) {
 		memcpy(s->now.origin, origin, SPOOL_ID);
@@ -353,7 +353,11 @@ int agent_ipcap_give(struct link_agent *a, struct err *err)
 
 	if (!a->ipcap.placed)
 		place(a);
-	while (rc == 0 && link_wire_out(&a->wire).len + a->wire.plain.len <
+	if (a->ipcap.over && a->ipcap.confirmed)
+		return err_set(err, ERR_END, "the next spool of source %u "
+			       "begins; ipcap's protocol needs a new "
+			       "connection for it", a->ipcap.source->is->id);
+	while (rc == 0 && !a->ipcap.over && link_wire_out(&a->wire).len + a->wire.plain.len <
 				  LINK_OUT_HIGH)
 		rc = give_one(a, err);
 	return rc == ERR_AGAIN ? idle(a, err) : rc;

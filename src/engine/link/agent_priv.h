@@ -36,6 +36,7 @@ struct agent_ipcap {
 	struct served now;	/* and is given in this session */
 	bool confirmed;		/* `now` is on disk */
 	bool placed, announced; /* reader is placed; preamble is out */
+	bool over;		/* the next spool has begun */
 	uint64_t from;		/* first index that is to be sent */
 	struct buf pending;	/* records of the batch that grows */
 	uint64_t pending_first;

@@ -129,23 +129,44 @@ static int place(struct link_collector *c, struct spool_identity *id,
 
 	if (known)
 		id->origin[ORIGIN_LIFE] = have->origin[ORIGIN_LIFE];
-	if (known && have->linktype == id->linktype &&
-	    from >= c->ipcap.wanted) {
+	if (known && have->linktype == id->linktype) {
+		/* From below what was asked for come doubles, or, from an
+		 * agent that has fallen back, packets: fell_back() tells. */
 		mirror_turn(m, id, 0, false);
 		return 0;
 	}
-	if (known) {
+	if (known)
 		id->origin[ORIGIN_LIFE]++;
-		log_warn("link", "source %u: the agent says it has the same "
-			 "spool, but serves index %llu where %llu was asked "
-			 "for; what it has goes beside the mirror",
-			 c->ipcap.source, (unsigned long long)from,
-			 (unsigned long long)c->ipcap.wanted);
-	} else if (have) {
+	if (have)
 		log_warn("link", "source %u: the agent has begun another "
 			 "spool; it goes beside the mirror", c->ipcap.source);
-	}
 	return turn(c, id, from, err);
+}
+
+/*
+ * The same epoch, and less than the mirror has: the spool was wiped or rolled
+ * back, and what it gives now are other packets with the same numbers.  They
+ * go into a new spool, from the first one on.
+ */
+static int fell_back(struct link_collector *c, uint64_t head, struct err *err)
+{
+	struct mirror *m = mirror_of(c);
+	const struct spool_identity *have = mirror_identity(m);
+	struct spool_identity id;
+
+	if (!have || head >= c->ipcap.wanted)
+		return 0;
+	id = *have;
+	id.origin[ORIGIN_LIFE]++;
+	log_warn("link", "source %u: the agent says it has the same spool as "
+		 "before, but only %llu packets of it where the mirror has "
+		 "%llu; what it has goes beside the mirror", c->ipcap.source,
+		 (unsigned long long)head,
+		 (unsigned long long)c->ipcap.wanted);
+	mirror_turn(m, &id, 0, true);
+	c->again = true;
+	return err_set(err, ERR_END, "the agent has lost what it once had; "
+		       "asking for it from its first packet on");
 }
 
 static int take_preamble(struct link_collector *c,
@@ -259,7 +280,8 @@ static int take_gap(struct link_collector *c, const struct ipcap_frame *f,
 			      c->now_ns, err);
 }
 
-static void take_numbers(struct link_collector *c, const struct ipcap_frame *f)
+static int take_numbers(struct link_collector *c, const struct ipcap_frame *f,
+			struct err *err)
 {
 	struct link_beat *b = &c->cfg.beats[0];
 	struct ipcap_heartbeat h;
@@ -267,11 +289,11 @@ static void take_numbers(struct link_collector *c, const struct ipcap_frame *f)
 
 	if (f->type == IPCAP_HEARTBEAT) {
 		if (ipcap_heartbeat_parse(f->payload, &h) < 0)
-			return;
+			return 0;
 		b->head = h.head;
 	} else {
 		if (ipcap_stats_parse(f->payload, &s) < 0)
-			return;
+			return 0;
 		b->captured = s.captured;
 		b->dropped_kernel = s.dropped_kernel;
 		b->dropped_interface = s.ifdrop;
@@ -281,6 +303,7 @@ static void take_numbers(struct link_collector *c, const struct ipcap_frame *f)
 	}
 	b->known = true;
 	b->heard_ns = c->now_ns;
+	return f->type == IPCAP_HEARTBEAT ? fell_back(c, h.head, err) : 0;
 }
 
 static int take_frame(struct link_collector *c, const struct ipcap_frame *f,
@@ -307,8 +330,7 @@ static int take_frame(struct link_collector *c, const struct ipcap_frame *f,
 		return take_gap(c, f, err);
 	case IPCAP_HEARTBEAT:
 	case IPCAP_STATS:
-		take_numbers(c, f);
-		return 0;
+		return take_numbers(c, f, err);
 	case IPCAP_KEYLOG:
 		collector_keyline(c, f->payload);
 		return 0;
@@ -351,6 +373,7 @@ int collector_ipcap_take(struct link_collector *c, struct err *err)
 						 "a frame that breaks its form "
 						 "or checksum");
 		rc = take_frame(c, &f, err);
+		c->ipcap.heard = true;
 		if (rc == 0)
 			c->wire.in_at += used;
 	}
@@ -381,10 +404,11 @@ void collector_ipcap_ack(struct link_collector *c)
 	struct collector_source *s = &c->sources[0];
 	uint64_t durable = mirror_durable(mirror_of(c));
 
-	if (!s->announced || durable == s->acked)
+	if (!s->announced)
 		return;
-	if (durable > s->acked && durable - s->acked < ACK_EVERY &&
-	    c->now_ns - s->acked_ns < LINK_BEAT_NS)
+	if (durable < s->acked + ACK_EVERY &&
+	    (c->now_ns - s->acked_ns < LINK_BEAT_NS || !c->ipcap.heard))
 		return;
+	c->ipcap.heard = false;
 	put_ack(c, durable, durable_seq(&c->ipcap, durable));
 }

@@ -26,6 +26,7 @@ struct collector_source {
 
 struct collector_ipcap {
 	bool preamble; /* it has come */
+	bool heard;    /* a frame came since the last ACK */
 	uint64_t wanted;
 	uint16_t source;
 	/* Where batches end, for the sequence number in an ACK. */

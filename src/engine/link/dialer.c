@@ -40,6 +40,7 @@ struct link_dialer {
 	uint64_t up_ns;
 	uint64_t pause_ms;
 	bool told_live;
+	bool asked_again; /* the session before this one ended for that */
 	struct rate_log log;
 	uint64_t attempts, sessions, received, sent;
 };
@@ -201,8 +202,10 @@ static void ended(struct link_dialer *d, uint64_t now_ns,
 	if (healthy)
 		d->pause_ms = PAUSE_FIRST_MS;
 	pause(d, now_ns);
-	if (again)
+	/* Once: an agent that never agrees must not make us spin. */
+	if (again && !d->asked_again)
 		d->until_ns = now_ns;
+	d->asked_again = again;
 }
 
 static void pump(struct link_dialer *d, uint64_t now_ns)
