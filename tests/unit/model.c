@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "model/disk.h"
+#include "model/net.h"
 #include "t.h"
 
 enum { CREATE = SYS_READ | SYS_WRITE | SYS_CREATE };
@@ -386,4 +387,199 @@ TEST(a_walk_over_its_bound_still_sees_both_ends)
 	CHECK_EQ(seen, 7);
 	disk_walk_end(&w);
 	disk_free(d);
+}
+
+/* -- the network -------------------------------------------------------------- */
+
+/* Two machines with a connection between them. */
+struct wire {
+	struct net *net;
+	struct disk *a, *b;
+	int listener, dialler, accepted;
+	char peer[SYS_PEER_MAX];
+};
+
+static struct wire new_wire(void)
+{
+	struct wire w = { .net = net_new(), .a = disk_new(1),
+			  .b = disk_new(2) };
+
+	net_join(w.net, w.a, "a");
+	net_join(w.net, w.b, "b");
+	w.listener = disk_sys(w.b)->listen(disk_sys(w.b), ":7000");
+	CHECK(w.listener >= 0);
+	return w;
+}
+
+static void dial(struct wire *w)
+{
+	struct sys *b = disk_sys(w->b);
+
+	w->dialler = disk_sys(w->a)->dial(disk_sys(w->a), "b:7000");
+	CHECK(w->dialler >= 0);
+	net_advance(w->net, net_weather(w->net)->latency_ns);
+	w->accepted = b->accept(b, w->listener, w->peer);
+	CHECK(w->accepted >= 0);
+}
+
+static void free_wire(struct wire *w)
+{
+	net_free(w->net);
+	disk_free(w->a);
+	disk_free(w->b);
+}
+
+static ssize_t say(struct wire *w, const char *text)
+{
+	struct sys *a = disk_sys(w->a);
+
+	return a->send(a, w->dialler, text, strlen(text));
+}
+
+/* What b has received; the last return value tells how it goes on. */
+static ssize_t hear(struct wire *w, char out[64])
+{
+	struct sys *b = disk_sys(w->b);
+	size_t n = 0;
+	ssize_t got;
+
+	while ((got = b->recv(b, w->accepted, out + n, 63 - n)) > 0)
+		n += (size_t)got;
+	out[n] = '\0';
+	return got;
+}
+
+TEST(a_connection_takes_its_time_and_carries_bytes)
+{
+	struct wire w = new_wire();
+	struct sys *a = disk_sys(w.a), *b = disk_sys(w.b);
+	char text[64];
+	int s;
+
+	net_weather(w.net)->latency_ns = 1000;
+	s = a->dial(a, "b:7000");
+	CHECK_EQ(a->dialled(a, s), -EINPROGRESS);
+	CHECK_EQ(b->accept(b, w.listener, text), -EAGAIN);
+	CHECK(net_advance_to_next(w.net));
+	CHECK_EQ(net_now(w.net), 1000);
+	CHECK_EQ(a->dialled(a, s), 0);
+	w.dialler = s;
+	w.accepted = b->accept(b, w.listener, w.peer);
+	CHECK(strncmp(w.peer, "a:", 2) == 0);
+	CHECK_EQ(say(&w, "ping"), 4);
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	CHECK_STR(text, "");
+	net_advance(w.net, 1000);
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	CHECK_STR(text, "ping");
+	CHECK_EQ(disk_clock(w.a)->mono_ns, disk_clock(w.b)->mono_ns);
+	CHECK_EQ(a->hang_up(a, w.dialler), 0);
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	net_advance(w.net, 1000);
+	CHECK_EQ(hear(&w, text), 0);
+	CHECK(!net_advance_to_next(w.net));
+	free_wire(&w);
+}
+
+TEST(bytes_come_in_pieces_and_wait_when_the_window_is_full)
+{
+	struct wire w = new_wire();
+	struct sys *b = disk_sys(w.b);
+	char text[64];
+
+	dial(&w);
+	net_weather(w.net)->piece_max = 1;
+	net_weather(w.net)->window_max = 3;
+	CHECK_EQ(say(&w, "abcd"), 3);
+	CHECK_EQ(say(&w, "d"), -EAGAIN);
+	CHECK_EQ(b->recv(b, w.accepted, text, sizeof(text)), 1);
+	CHECK_EQ(say(&w, "d"), 1);
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	CHECK_STR(text, "bcd");
+	free_wire(&w);
+}
+
+TEST(a_cut_comes_behind_exactly_so_many_bytes)
+{
+	for (uint64_t at = 0; at < 5; at++) {
+		struct wire w = new_wire();
+		char text[64];
+
+		net_cut_next(w.net, NET_FROM_DIALLER, at);
+		dial(&w);
+		CHECK_EQ(say(&w, "abcdef"), at ? (ssize_t)at : -ECONNRESET);
+		CHECK_EQ(say(&w, "x"), -ECONNRESET);
+		CHECK_EQ(hear(&w, text), -ECONNRESET);
+		CHECK_EQ(strlen(text), at);
+		CHECK_EQ(net_carried(w.net, NET_FROM_DIALLER), at);
+		dial(&w); /* the next one is whole */
+		CHECK_EQ(say(&w, "abcdef"), 6);
+		CHECK_EQ(net_dials(w.net), 2);
+		free_wire(&w);
+	}
+}
+
+TEST(a_partition_holds_everything_up_and_loses_nothing)
+{
+	struct wire w = new_wire();
+	struct sys *a = disk_sys(w.a);
+	char text[64];
+	int s;
+
+	dial(&w);
+	net_weather(w.net)->partition = true;
+	CHECK_EQ(say(&w, "late"), 4);
+	s = a->dial(a, "b:7000");
+	net_advance(w.net, UINT64_C(1000000000));
+	CHECK_EQ(a->dialled(a, s), -EINPROGRESS);
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	CHECK_STR(text, "");
+	net_weather(w.net)->partition = false;
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	CHECK_STR(text, "late");
+	CHECK_EQ(a->dialled(a, s), 0);
+	free_wire(&w);
+}
+
+TEST(a_machine_that_dies_resets_its_peers_and_may_come_again)
+{
+	struct wire w = new_wire();
+	struct sys *a = disk_sys(w.a);
+	struct disk *again;
+	char text[64];
+	int s;
+
+	dial(&w);
+	net_leave(w.net, w.a);
+	CHECK_EQ(hear(&w, text), -ECONNRESET);
+	again = disk_crash(w.a, disk_ops(w.a), DISK_LOSE_ALL, 1);
+	disk_free(w.a);
+	w.a = again;
+	net_join(w.net, w.a, "a");
+	dial(&w);
+	CHECK_EQ(say(&w, "back"), 4);
+	net_reset_all(w.net);
+	CHECK_EQ(hear(&w, text), -ECONNRESET);
+	CHECK_STR(text, "");
+	a = disk_sys(w.a);
+	s = a->dial(a, "b:7001");
+	CHECK_EQ(a->dialled(a, s), -ECONNREFUSED);
+	free_wire(&w);
+}
+
+TEST(a_model_file_goes_into_a_model_socket)
+{
+	struct wire w = new_wire();
+	struct sys *a = disk_sys(w.a);
+	int file = new_file(w.a, "f");
+	uint64_t at = 1;
+	char text[64];
+
+	put(w.a, file, "abc", 0);
+	dial(&w);
+	CHECK_EQ(a->send_file(a, w.dialler, file, &at, 10), 2);
+	CHECK_EQ(at, 3);
+	CHECK_EQ(hear(&w, text), -EAGAIN);
+	CHECK_STR(text, "bc");
+	free_wire(&w);
 }
