@@ -205,6 +205,35 @@ static int unlink_segment(struct spool *s, const char *dir, uint64_t first,
 	return rc < 0 ? ERR_FAILED : 0;
 }
 
+/*
+ * Is the oldest finished segment the only one that says where the numbers go
+ * on?  Without it a crash would find a wiped spool.
+ */
+static bool is_last_word_locked(const struct spool *s)
+{
+	return s->n_kept == 1 && s->kept[0].sibling == s->sibling &&
+	       !s->n_done && !(s->seg.open && s->seg.length);
+}
+
+static void forget_oldest_locked(struct spool *s)
+{
+	s->kept_bytes -= s->kept[0].bytes;
+	s->reaped += s->kept[0].end - s->kept[0].first;
+	s->n_kept--;
+	memmove(s->kept, s->kept + 1, s->n_kept * sizeof(*s->kept));
+	live_write_locked(s);
+}
+
+/* It could not be removed: the next one must not go before it. */
+static void remember_oldest_locked(struct spool *s, const struct kept *oldest)
+{
+	memmove(s->kept + 1, s->kept, s->n_kept * sizeof(*s->kept));
+	s->kept[0] = *oldest;
+	s->n_kept++;
+	s->kept_bytes += oldest->bytes;
+	s->reaped -= oldest->end - oldest->first;
+}
+
 bool house_reap_one(struct spool *s, struct err *err)
 {
 	struct kept oldest;
@@ -213,18 +242,14 @@ bool house_reap_one(struct spool *s, struct err *err)
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	if (!s->n_kept) {
+	if (!s->n_kept || is_last_word_locked(s)) {
 		pthread_mutex_unlock(&s->lock);
 		return false;
 	}
 	oldest = s->kept[0];
-	s->n_kept--;
-	memmove(s->kept, s->kept + 1, s->n_kept * sizeof(*s->kept));
-	s->kept_bytes -= oldest.bytes;
-	s->reaped += oldest.end - oldest.first;
+	forget_oldest_locked(s);
 	last_of_it = oldest.sibling != s->sibling &&
 		     (!s->n_kept || s->kept[0].sibling != oldest.sibling);
-	live_write_locked(s);
 	pthread_mutex_unlock(&s->lock);
 
 	dir = sibling_dir(s->source_dir, oldest.sibling);
@@ -232,6 +257,11 @@ bool house_reap_one(struct spool *s, struct err *err)
 	if (rc == 0 && last_of_it)
 		remove_sibling(s, dir);
 	free(dir);
+	if (rc < 0) {
+		pthread_mutex_lock(&s->lock);
+		remember_oldest_locked(s, &oldest);
+		pthread_mutex_unlock(&s->lock);
+	}
 	return rc == 0;
 }
 

@@ -23,6 +23,74 @@ struct recovery {
 	struct recovered *out;
 };
 
+/* -- what the disk really has --------------------------------------------- */
+
+/*
+ * Write again what is there, in place.  After a sync that failed the pages may
+ * look clean and be on no disk; written anew, the next sync tells the truth.
+ */
+static int write_again(struct recovery *r, int file, uint64_t from, uint64_t to)
+{
+	enum { CHUNK = 1 << 20 };
+	struct buf b = { 0 };
+	int rc = 0;
+
+	for (uint64_t at = from; rc == 0 && at < to; at += CHUNK) {
+		size_t len = to - at < CHUNK ? (size_t)(to - at) : CHUNK;
+
+		rc = sys_read_full(r->sys, file, buf_reserve(&b, CHUNK), len,
+				   at);
+		if (rc == 0)
+			rc = sys_write_full(r->sys, file, b.p, len, at);
+	}
+	buf_release(&b);
+	return rc;
+}
+
+/* How many entries of the last segment are surely on the disk. */
+static uint32_t surely_durable(struct recovery *r, uint64_t first)
+{
+	char *path = path_in(r->dir, "live");
+	int file = r->sys->open(r->sys, path, SYS_READ);
+	struct live live;
+	uint32_t n = 0;
+
+	free(path);
+	if (file < 0)
+		return 0;
+	/* Of another boot: what can be read now came from the disk. */
+	if (live_load(r->sys, file, &live) == 0)
+		n = live.boot != r->sys->boot_id(r->sys) ? UINT32_MAX
+		    : live.segment == first		 ? live.entries
+							 : 0;
+	r->sys->close(r->sys, file);
+	return n;
+}
+
+/*
+ * Before a spare gets its name: what a writer of this boot left in it may be
+ * on no disk, and a name without content would stop the next start.
+ */
+static int make_durable(struct recovery *r, uint64_t spare, const char *kind,
+			struct err *err)
+{
+	char *path = spare_path(r->dir, spare, kind);
+	int file = r->sys->open(r->sys, path, SYS_READ | SYS_WRITE);
+	uint64_t size;
+	int rc = file < 0 ? file : r->sys->size(r->sys, file, &size);
+
+	if (rc == 0)
+		rc = write_again(r, file, 0, size);
+	if (rc == 0)
+		rc = r->sys->sync(r->sys, file);
+	if (rc < 0)
+		err_disk(err, -rc, "%s cannot be made durable", path);
+	if (file >= 0)
+		r->sys->close(r->sys, file);
+	free(path);
+	return rc < 0 ? err->code : 0;
+}
+
 /* -- names --------------------------------------------------------------- */
 
 static int sync_names(struct recovery *r, struct err *err)
@@ -138,11 +206,29 @@ static int holds_something(struct recovery *r, const struct scan_pair *spare,
 static void note_segment(struct recovery *r, uint64_t first)
 {
 	size_t n = r->names.n_segments;
+	struct scan_pair *known = segment_at(r, first);
 
+	if (known) {
+		known->pcap = known->idx = true;
+		return;
+	}
 	r->names.segments =
 		mem_grow(r->names.segments, (n + 1) * sizeof(struct scan_pair));
 	r->names.segments[n] = (struct scan_pair){ first, true, true };
 	r->names.n_segments = n + 1;
+}
+
+/*
+ * Has its place been taken by a named segment that others follow already?  Then
+ * it was given up before anything in it was durable, and the disk would not
+ * even let it be removed.
+ */
+static bool is_superseded(struct recovery *r, uint64_t first)
+{
+	const struct scan_pair *named = segment_at(r, first);
+
+	return named && named->pcap && named->idx &&
+	       named < &r->names.segments[r->names.n_segments - 1];
 }
 
 /* A spare with both of its files: the next segment, or nothing. */
@@ -150,12 +236,11 @@ static int settle_pair(struct recovery *r, const struct scan_pair *spare,
 		       const struct scan_index *x, struct err *err)
 {
 	int held = x->headed ? holds_something(r, spare, x, err) : 0;
-	struct scan_pair *to;
 	int rc;
 
 	if (held < 0)
 		return held;
-	if (!held)
+	if (!held || is_superseded(r, x->first))
 		return drop_spare(r, spare, err);
 	rc = follows(r, x, err);
 	if (rc < 0)
@@ -170,16 +255,16 @@ static int settle_pair(struct recovery *r, const struct scan_pair *spare,
 		free(path);
 		return err->code;
 	}
+	if (surely_durable(r, x->first) != UINT32_MAX &&
+	    (make_durable(r, spare->number, "pcap", err) < 0 ||
+	     make_durable(r, spare->number, "idx", err) < 0))
+		return err->code;
 	/* Where a crash left both names of a file, renaming does nothing. */
 	if (move(r, spare->number, x->first, "pcap", err) < 0 ||
 	    move(r, spare->number, x->first, "idx", err) < 0 ||
 	    drop_spare(r, spare, err) < 0)
 		return err->code;
-	to = segment_at(r, x->first);
-	if (to)
-		to->pcap = to->idx = true;
-	else
-		note_segment(r, x->first);
+	note_segment(r, x->first);
 	return 0;
 }
 
@@ -309,6 +394,8 @@ static int finish_reaping(struct recovery *r, struct err *err)
 			return err->code;
 		gone++;
 	}
+	if (!gone)
+		return 0;
 	r->names.n_segments -= gone;
 	memmove(r->names.segments, r->names.segments + gone,
 		r->names.n_segments * sizeof(*r->names.segments));
@@ -348,6 +435,7 @@ static int walk_given_up(struct recovery *r, uint64_t first, uint32_t entries,
 	ends->next = w.next;
 	ends->gap = w.next != w.end;
 	ends->chain = w.chain;
+	ends->sealed = w.sealed;
 	ends->sealed_ns = x.headed ? x.head.created_ns : 0;
 	scan_index_release(&x);
 	free(path);
@@ -469,28 +557,6 @@ static int restore_head(struct recovery *r, int pcap)
 	return sys_write_full(r->sys, pcap, b.p, b.len, 0);
 }
 
-/*
- * Write again what is there, in place.  After a sync that failed the pages may
- * look clean and be on no disk; written anew, the next sync tells the truth.
- */
-static int write_again(struct recovery *r, int file, uint64_t from, uint64_t to)
-{
-	enum { CHUNK = 1 << 20 };
-	struct buf b = { 0 };
-	int rc = 0;
-
-	for (uint64_t at = from; rc == 0 && at < to; at += CHUNK) {
-		size_t len = to - at < CHUNK ? (size_t)(to - at) : CHUNK;
-
-		rc = sys_read_full(r->sys, file, buf_reserve(&b, CHUNK), len,
-				   at);
-		if (rc == 0)
-			rc = sys_write_full(r->sys, file, b.p, len, at);
-	}
-	buf_release(&b);
-	return rc;
-}
-
 /* Cut a file to `size` and make all of it durable. */
 static int cut(struct recovery *r, int file, uint64_t size, uint64_t again)
 {
@@ -502,26 +568,6 @@ static int cut(struct recovery *r, int file, uint64_t size, uint64_t again)
 	if (rc == 0 && again < size)
 		rc = write_again(r, file, again, had < size ? had : size);
 	return rc < 0 ? rc : r->sys->sync(r->sys, file);
-}
-
-/* How many entries of the last segment are surely on the disk. */
-static uint32_t surely_durable(struct recovery *r, uint64_t first)
-{
-	char *path = path_in(r->dir, "live");
-	int file = r->sys->open(r->sys, path, SYS_READ);
-	struct live live;
-	uint32_t n = 0;
-
-	free(path);
-	if (file < 0)
-		return 0;
-	/* Of another boot: what can be read now came from the disk. */
-	if (live_load(r->sys, file, &live) == 0)
-		n = live.boot != r->sys->boot_id(r->sys) ? UINT32_MAX
-		    : live.segment == first		 ? live.entries
-							 : 0;
-	r->sys->close(r->sys, file);
-	return n;
 }
 
 static uint64_t length_of(const struct scan_index *x, uint32_t entries)
@@ -553,14 +599,17 @@ static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 			 w->next);
 	if (rc == 0)
 		rc = cut(r, idx, idx_len,
-			 sure < w->entries
+			 !sure ? 0
+			 : sure < w->entries
 				 ? IDX_HEADER + (uint64_t)sure * IDX_ENTRY
 				 : UINT64_MAX);
 	if (rc == 0)
 		rc = restore_head(r, pcap);
 	if (rc == 0)
 		rc = cut(r, pcap, w->length,
-			 sure < w->entries ? length_of(x, sure) : UINT64_MAX);
+			 !sure		     ? 0
+			 : sure < w->entries ? length_of(x, sure)
+					     : UINT64_MAX);
 	return rc < 0 ? err_disk(err, -rc,
 				 "%s: the tail of segment %020" PRIu64
 				 " cannot be cut", r->dir, x->first)
@@ -629,6 +678,8 @@ static int settle(struct recovery *r, struct err *err)
 	first = r->names.segments[r->names.n_segments - 1].number;
 	out->first = first;
 	out->head = last.head;
+	/* Also a sealed one: the SEAL may have reached the disk before what it
+	 * seals. */
 	if (settle_tail(r, first, err) < 0)
 		return err->code;
 	out->open = !out->last.sealed;

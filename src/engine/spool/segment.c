@@ -45,17 +45,22 @@ static int create(struct sys *sys, const char *dir, uint64_t spare,
 	return err->code;
 }
 
-static void remove_files(struct sys *sys, const char *dir,
-			 const struct segment *g)
+/* 0 when both are gone, or a negated errno. */
+static int remove_files(struct sys *sys, const char *dir,
+			const struct segment *g)
 {
 	static const char *const kinds[] = { "pcap", "idx" };
+	int rc = 0;
 
 	for (int i = 0; i < 2; i++) {
 		char *path = spare_path(dir, g->spare, kinds[i]);
+		int gone = sys->unlink(sys, path);
 
-		sys->unlink(sys, path);
+		if (gone < 0 && gone != -ENOENT)
+			rc = gone;
 		free(path);
 	}
+	return rc;
 }
 
 int segment_prepare(struct sys *sys, const char *dir, uint64_t spare,
@@ -93,9 +98,11 @@ void segment_close(struct sys *sys, struct segment *g)
 int segment_discard(struct sys *sys, const char *dir, struct segment *g,
 		    struct err *err)
 {
-	int rc;
+	int rc = remove_files(sys, dir, g);
 
-	remove_files(sys, dir, g);
+	if (rc < 0)
+		return err_disk(err, -rc, "%s/spare-%llu cannot be removed",
+				dir, (unsigned long long)g->spare);
 	rc = sys->sync_dir(sys, dir);
 	if (rc < 0)
 		return err_disk(err, -rc, "%s cannot be synced", dir);

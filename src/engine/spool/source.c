@@ -123,9 +123,11 @@ int err_disk(struct err *err, int number, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	err_sys(err, number, "%s", text);
-	if (number == ENOSPC || number == EDQUOT)
+	if (number != ENOSPC && number != EDQUOT)
+		return ERR_FAILED;
+	if (err)
 		err->code = ERR_FULL;
-	return err->code;
+	return ERR_FULL;
 }
 
 int file_load(struct sys *sys, const char *path, size_t max, struct buf *out)

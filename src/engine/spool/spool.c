@@ -346,10 +346,31 @@ static int write_group(struct spool *s, const struct group *g, struct err *err)
 
 /* -- segments ------------------------------------------------------------ */
 
+/*
+ * What was given up before it held anything durable goes before another one
+ * takes its place: a restart could not tell which of the two is the later.
+ */
+static int remove_litter(struct spool *s, struct err *err)
+{
+	struct segment g = { .spare = s->litter };
+	int rc;
+
+	if (!s->litter)
+		return 0;
+	pthread_mutex_lock(&s->house);
+	rc = segment_discard(s->sys, s->dir, &g, err);
+	pthread_mutex_unlock(&s->house);
+	if (rc == 0)
+		s->litter = 0;
+	return rc;
+}
+
 static int begin_segment(struct spool *s, struct err *err)
 {
 	struct segment seg;
 
+	if (remove_litter(s, err) < 0)
+		return err->code;
 	if (house_take_spare(s, &seg, err) < 0)
 		return err->code;
 	pthread_mutex_lock(&s->lock);
@@ -439,8 +460,10 @@ static void poison(struct spool *s, const struct err *why)
 	*seg = (struct segment){ .pcap = -1, .idx = -1 };
 	pthread_mutex_unlock(&s->lock);
 	pthread_mutex_lock(&s->house);
-	if (segment_discard(s->sys, s->dir, &unused, &ignored) < 0)
+	if (segment_discard(s->sys, s->dir, &unused, &ignored) < 0) {
+		s->litter = unused.spare;
 		segment_close(s->sys, &unused);
+	}
 	pthread_mutex_unlock(&s->house);
 }
 

@@ -249,6 +249,7 @@ struct spool {
 	uint64_t pending;    /* bytes of records in items */
 	struct segment seg;  /* changed with `lock` held: the keeper looks */
 	uint32_t before;     /* entries of the last finished segment */
+	uint64_t litter;     /* a spare that could not be removed, or 0 */
 	uint64_t dropped_before; /* DROPs up to its end */
 
 	/* -- `house` is held for slow work on the directory, `lock` only for
