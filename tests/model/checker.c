@@ -189,7 +189,9 @@ static bool id_parse(const struct blob *b, struct checked_spool *s)
 	memcpy(text, b->p, b->len);
 	text[b->len] = '\0';
 	line = strstr(text, "\ncrc32c ");
-	if (!line || sscanf(line, "\ncrc32c %8x\n", &crc) != 1 ||
+	if (!line || sscanf(line, "\ncrc32c %8x", &crc) != 1 ||
+	    strlen(line) != strlen("\ncrc32c 89abcdef\n") ||
+	    text[b->len - 1] != '\n' ||
 	    crc_more(0, b->p, (size_t)(line + 1 - text)) != crc)
 		return false;
 	return sscanf(text,
@@ -429,8 +431,9 @@ static void find_segments(const struct folder *d, const struct checked_spool *s,
 				continue;
 			g.pcap = &d->f[j];
 			walk(&g, SIZE_MAX);
-			/* A spare counts from its first real batch on. */
-			if (g.batches || !d->f[i].spare)
+			/* With a spare's file it counts from its first real
+			 * batch on; before, it is a spare or half reaped. */
+			if (g.batches || !(d->f[i].spare || d->f[j].spare))
 				add_candidate(all, &g);
 		}
 	}
@@ -487,7 +490,7 @@ static void check_pcap_head(struct checked *c, const struct checked_spool *s,
 	const struct blob *b = &g->pcap->bytes;
 
 	if (b->len < PCAP_HEAD || memcmp(b->p, magic, 8) != 0 ||
-	    le(b->p + 16, 4) != s->snaplen || le(b->p + 20, 4) != s->linktype)
+	    le(b->p + 8, 8) != 0 || le(b->p + 16, 4) != s->snaplen || le(b->p + 20, 4) != s->linktype)
 		checker_violation(c, "%s does not begin as a pcap file",
 				  g->pcap->name);
 }
@@ -521,7 +524,6 @@ static void check_tail(struct checked *c, const struct segment *g,
 static void check_finished(struct checked *c, struct segment *g,
 			   const struct segment *next)
 {
-	bool was_sealed = g->sealed;
 	size_t had = g->entries;
 
 	walk(g, next->before);
@@ -529,9 +531,6 @@ static void check_finished(struct checked *c, struct segment *g,
 		checker_violation(c, "segment %" PRIu64 " has %zu real entries, "
 				  "the next one counts on %u", g->first, had,
 				  next->before);
-	if (was_sealed && !g->sealed)
-		checker_violation(c, "segment %" PRIu64
-				  " is sealed behind what counts", g->first);
 }
 
 static void check_segment(struct checked *c, struct checked_spool *s,
@@ -540,7 +539,6 @@ static void check_segment(struct checked *c, struct checked_spool *s,
 	uint64_t chain = g->chain;
 	const uint8_t *seal;
 
-	check_pcap_head(c, s, g);
 	for (size_t i = 0; i < g->entries; i++)
 		check_entry(c, s, g, i, &chain);
 	if (g->dropped != s->dropped && s->segments)
@@ -569,6 +567,9 @@ static void check_segments(struct checked *c, struct checked_spool *s,
 		struct segment *g = &all->g[i];
 		bool last = i + 1 == all->n;
 
+		/* Records may have reached the disk before their header. */
+		if (!last || how == CHECKER_CLOSED)
+			check_pcap_head(c, s, g);
 		if (last)
 			check_tail(c, g, how);
 		else
@@ -610,16 +611,16 @@ static void check_numbers(struct checked *c, const struct checked_spool *s)
 				  PRIu64, at, s->next);
 }
 
-/* Section "live": it is never ahead of the disk. */
+/* Section "live": it is never ahead of the disk, but for what was reaped. */
 static void check_live(struct checked *c, struct sys *sys, const char *dir,
-		       const struct checked_spool *s)
+		       const struct checked_spool *s, uint64_t reaped)
 {
 	struct blob b;
 
 	if (slurp(sys, dir, "live", &b) && b.len == 64 &&
 	    memcmp(b.p, "WEIRLIV1", 8) == 0 &&
 	    le(b.p + 60, 4) == crc_more(0, b.p, 60) &&
-	    le(b.p + 32, 8) > s->next)
+	    le(b.p + 32, 8) > s->next && le(b.p + 32, 8) > reaped)
 		checker_violation(c, "live promises up to %" PRIu64
 				  ", the disk has %" PRIu64, le(b.p + 32, 8),
 				  s->next);
@@ -643,7 +644,8 @@ static void check_litter(struct checked *c, const struct folder *d,
 }
 
 static void check_spool(struct checked *c, struct sys *sys, const char *dir,
-			enum checker_how how, struct checked_spool *s)
+			enum checker_how how, uint64_t reaped,
+			struct checked_spool *s)
 {
 	struct folder d = { 0 };
 	struct chain_of_segments all = { 0 };
@@ -659,7 +661,7 @@ static void check_spool(struct checked *c, struct sys *sys, const char *dir,
 	find_segments(&d, s, &all);
 	check_segments(c, s, &all, how);
 	check_numbers(c, s);
-	check_live(c, sys, dir, s);
+	check_live(c, sys, dir, s, reaped);
 	if (how == CHECKER_CLOSED)
 		check_litter(c, &d, &all);
 	free(all.g);
@@ -699,14 +701,14 @@ static int by_number(const void *a, const void *b)
 
 /* An `id` that never became durable is no spool yet: nothing was in it. */
 static void take_spool(struct checked *c, struct sys *sys, const char *dir,
-		       enum checker_how how)
+		       enum checker_how how, uint64_t reaped)
 {
 	struct checked_spool s = { 0 };
 	struct blob id;
 
 	if (slurp(sys, dir, "id", &id)) {
 		if (id_parse(&id, &s)) {
-			check_spool(c, sys, dir, how, &s);
+			check_spool(c, sys, dir, how, reaped, &s);
 			c->spools = get_room(c->spools, (c->n + 1) *
 								sizeof(s));
 			c->spools[c->n++] = s;
@@ -760,6 +762,7 @@ static void ask_oracle(struct checked *c, const struct oracle *o, uint64_t at)
 		if (p->since > at || p->index < o->reaped)
 			continue;
 		got = s ? packet_at(s, p->index) : NULL;
+		c->lost += !got;
 		if (!got)
 			checker_violation(c, "packet %" PRIu64 " was durable "
 					  "since change %" PRIu64
@@ -787,7 +790,7 @@ void checker_run(struct sys *sys, const char *source_dir, enum checker_how how,
 	for (size_t i = 0; i < s.count; i++) {
 		snprintf(dir, sizeof(dir), s.n[i] == 1 ? "%s" : "%s.%u",
 			 source_dir, s.n[i]);
-		take_spool(out, sys, dir, how);
+		take_spool(out, sys, dir, how, o ? o->reaped : 0);
 	}
 	if (o)
 		ask_oracle(out, o, at);

@@ -74,6 +74,7 @@ struct checked {
 	struct checked_spool *spools; /* by sibling number; owned */
 	size_t n;
 	unsigned violations;
+	unsigned lost; /* packets that the oracle knows and the disk does not */
 	char first[256];
 };
 

@@ -69,7 +69,6 @@ struct disk {
 	struct names base, now;
 	struct op *ops;
 	uint64_t n_ops;
-	uint64_t names_settled;
 	struct handle *handles;
 	int n_handles;
 	struct disk_clock clock;
@@ -77,6 +76,7 @@ struct disk {
 	uint64_t limit;
 	struct disk_fault fault;
 	uint64_t fault_calls;
+	bool dead; /* nothing happens until the next process starts */
 	void *net;
 };
 
@@ -255,7 +255,7 @@ static void settle_file(struct disk *d, unsigned file, bool ok)
 		settle(&d->ops[in->ops[in->settled]], by, ok);
 }
 
-static void settle_names(struct disk *d, unsigned dir, bool ok)
+static void settle_names(struct disk *d, unsigned dir)
 {
 	uint64_t by = d->n_ops;
 
@@ -267,7 +267,7 @@ static void settle_names(struct disk *d, unsigned dir, bool ok)
 
 		if (here && (op->dir == dir ||
 			     (op->kind == OP_RENAME && op->dir2 == dir)))
-			settle(op, by, ok);
+			settle(op, by, true);
 	}
 }
 
@@ -308,6 +308,8 @@ static bool strikes_locked(struct disk *d, enum disk_call call)
 {
 	uint64_t n;
 
+	if (d->dead)
+		return true;
 	if (!(d->fault.calls & call))
 		return false;
 	n = d->fault_calls++;
@@ -317,7 +319,9 @@ static bool strikes_locked(struct disk *d, enum disk_call call)
 /* The error to give, or 0. */
 static int failure_locked(struct disk *d, enum disk_call call)
 {
-	return strikes_locked(d, call) ? -d->fault.error : 0;
+	if (!strikes_locked(d, call))
+		return 0;
+	return d->dead ? -EIO : -d->fault.error;
 }
 
 void disk_fail(struct disk *d, struct disk_fault fault)
@@ -471,10 +475,10 @@ static ssize_t pwrite_locked(struct disk *d, int file, const void *from,
 	struct inode *in;
 	bool strikes = strikes_locked(d, DISK_WRITE);
 
-	if (strikes && d->fault.error)
-		return -d->fault.error;
 	if (!h)
 		return -EBADF;
+	if (strikes && d->fault.error)
+		return -d->fault.error;
 	if (strikes)
 		len = (len + 1) / 2;
 	in = &d->inodes[h->inode];
@@ -598,15 +602,14 @@ static int disk_sync_dir(struct sys *sys, const char *path)
 {
 	struct disk *d = disk_of(sys);
 	unsigned dir = 0;
-	int rc, found;
+	int rc;
 
 	pthread_mutex_lock(&d->lock);
-	found = look_up_dir(d, path, &dir);
 	rc = failure_locked(d, DISK_SYNC_DIR);
 	if (rc == 0)
-		rc = found;
-	if (found == 0)
-		settle_names(d, dir, rc == 0);
+		rc = look_up_dir(d, path, &dir);
+	if (rc == 0)
+		settle_names(d, dir);
 	pthread_mutex_unlock(&d->lock);
 	return rc;
 }
@@ -937,8 +940,14 @@ void disk_limit(struct disk *d, uint64_t bytes)
 	d->limit = bytes;
 }
 
+void disk_start(struct disk *d)
+{
+	d->dead = false;
+}
+
 void disk_kill(struct disk *d)
 {
+	d->dead = true;
 	for (int i = 0; i < d->n_handles; i++)
 		if (d->handles[i].open)
 			close_locked(d, &d->handles[i]);

@@ -17,7 +17,8 @@
  *     left both names.  (Losing both would be no rename but a broken disk.)
  *
  * A sync that fails leaves the bytes readable and never makes them durable,
- * however often it is called again, as Linux does.
+ * however often it is called again, as Linux does.  Names whose sync_dir failed
+ * are still waiting for the next one.
  *
  * Clocks stand still unless set, chance is seeded: the same calls give the
  * same disk.  Calls may come from several threads, but then their order is
@@ -46,8 +47,14 @@ struct disk_clock *disk_clock(struct disk *d);
  * at first. */
 void disk_limit(struct disk *d, uint64_t bytes);
 
-/* The process died, the machine did not: handles and locks are gone. */
+/*
+ * The process dies, the machine does not: handles and locks are gone, the
+ * cache stays.  What is left of the process in the test may call on, to
+ * release its memory: everything fails and changes nothing until the next one
+ * starts.
+ */
 void disk_kill(struct disk *d);
+void disk_start(struct disk *d);
 
 /* -- power cuts ----------------------------------------------------------- */
 
@@ -74,11 +81,11 @@ struct disk_walk {
 	const struct disk *d;
 	uint64_t from, to;
 	unsigned bound;
+	uint64_t at; /* the point of the last state given */
 	/* counted for the report */
 	uint64_t states, points, whole_points;
 	/* private */
 	struct disk_choice *choice;
-	uint64_t at;
 	unsigned given, total;
 };
 struct disk *disk_walk_next(struct disk_walk *w);

@@ -334,6 +334,8 @@ TEST(a_killed_process_leaves_its_bytes_and_no_lock)
 	CHECK_EQ(sys->lock(sys, file), 0);
 	disk_kill(d);
 	CHECK_EQ(sys->close(sys, file), -EBADF);
+	CHECK_EQ(sys->unlink(sys, "f"), -EIO);
+	disk_start(d);
 	show(d, "f", text);
 	CHECK_STR(text, "kept");
 	other = new_file(d, "f");
