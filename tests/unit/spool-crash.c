@@ -310,6 +310,8 @@ TEST(a_kill_behind_a_failed_sync_promises_nothing_that_is_not_on_the_disk)
 			(void)spool_commit(s, &err);
 		}
 		disk_kill(d);
+		spool_close(s);
+		disk_start(d);
 		disk_fail(d, (struct disk_fault){ 0 });
 		s = open_on(d, &cfg);
 		next = spool_next(s);
