@@ -20,6 +20,8 @@ const struct command commands[] = {
 	  cmd_agent_listen },
 	{ "keygen", "agent keygen", "make a key pair, or print a public key",
 	  cmd_keygen },
+	{ "recover", "agent recover", "tell what spools hold, and mend them",
+	  cmd_recover },
 	{ "version", NULL, "print which build this is", cmd_version },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -16,6 +16,8 @@ const struct command commands[] = {
 	{ "broker", NULL, "hand one capture to many readers", cmd_broker },
 	{ "collector", NULL, "mirror an agent's spools", cmd_collector },
 	{ "keygen", NULL, "make a key pair, or print a public key", cmd_keygen },
+	{ "recover", NULL, "tell what spools hold, and mend them",
+	  cmd_recover },
 	{ "version", NULL, "print which build this is", cmd_version },
 	{ NULL, NULL, NULL, NULL },
 };

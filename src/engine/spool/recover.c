@@ -709,6 +709,32 @@ int spool_recover(struct sys *sys, const char *dir,
 	return rc;
 }
 
+int live_settle(struct sys *sys, const char *dir, const struct recovered *r,
+		struct err *err)
+{
+	const struct live live = {
+		.boot = sys->boot_id(sys),
+		.incarnation = r->last.incarnation,
+		.oldest = r->n_kept ? r->kept[0].first : r->first,
+		.head = r->last.next,
+		.dropped = r->head.dropped + r->last.dropped,
+		.segment = r->first,
+		.entries = r->last.entries,
+	};
+	char *path = path_in(dir, "live");
+	int file = sys->open(sys, path, SYS_READ | SYS_WRITE | SYS_CREATE);
+	int rc = file < 0 ? file : 0;
+
+	if (rc == 0 && r->any)
+		rc = live_put(sys, file, &live);
+	if (file >= 0)
+		sys->close(sys, file);
+	if (rc < 0)
+		err_disk(err, -rc, "%s cannot be written", path);
+	free(path);
+	return rc < 0 ? err->code : 0;
+}
+
 void recovered_release(struct recovered *r)
 {
 	free(r->kept);

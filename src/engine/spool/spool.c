@@ -703,21 +703,8 @@ static void leave_settled(struct spool *s)
 		log_warn("spool", "%s", why.text);
 		return;
 	}
-	if (r.any && open_live(s, &why) == 0) {
-		const struct live live = {
-			.boot = s->boot,
-			.incarnation = r.last.incarnation,
-			.oldest = r.n_kept ? r.kept[0].first : r.first,
-			.head = r.last.next,
-			.dropped = r.head.dropped + r.last.dropped,
-			.segment = r.first,
-			.entries = r.last.entries,
-		};
-
-		live_put(s->sys, s->live_file, &live);
-		s->sys->close(s->sys, s->live_file);
-		s->live_file = -1;
-	}
+	if (live_settle(s->sys, s->dir, &r, &why) < 0)
+		log_warn("spool", "%s", why.text);
 	recovered_release(&r);
 }
 

@@ -5,7 +5,7 @@
  * Bottom up: source.c (siblings, id, live), scan.c (what lies in a spool, read
  * only), recover.c (what a crash left), segment.c (one segment being written),
  * spool.c (committing), house.c (names, spares, retention), and on them
- * reader.c, writer.c and examine.c.
+ * reader.c, writer.c, examine.c and mend.c.
  */
 #ifndef ENGINE_SPOOL_SPOOL_PRIV_H
 #define ENGINE_SPOOL_SPOOL_PRIV_H
@@ -16,24 +16,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "engine/spool/format.h"
+#include "engine/spool/siblings.h"
 #include "engine/spool/spool.h"
 #include "sys/sys.h"
 
 /* -- source.c ------------------------------------------------------------ */
 
-/* The numbers of a source's spools that have a directory, ascending. */
-struct siblings {
-	unsigned *at; /* owned */
-	size_t n;
-};
-
-/* A missing parent is an empty list. */
-int siblings_list(struct sys *sys, const char *source_dir,
-		  struct siblings *out, struct err *err);
-void siblings_release(struct siblings *s);
-
 /* Paths; the caller frees them. */
-char *sibling_dir(const char *source_dir, unsigned number);
 char *source_parent(const char *source_dir);
 char *path_in(const char *dir, const char *name);
 
@@ -179,6 +168,10 @@ int spool_recover(struct sys *sys, const char *dir,
 		  const struct spool_identity *id, unsigned sibling,
 		  struct recovered *out, struct err *err);
 void recovered_release(struct recovered *r);
+
+/* Show readers all that was recovered, where no writer goes on with it. */
+int live_settle(struct sys *sys, const char *dir, const struct recovered *r,
+		struct err *err);
 
 /* Finished segments of a spool that nobody writes any more, for retention. */
 int kept_load(struct sys *sys, const char *dir, unsigned sibling,
