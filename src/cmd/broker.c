@@ -24,6 +24,7 @@
 #include "base/opt.h"
 #include "base/words.h"
 #include "cmd/common.h"
+#include "engine/capture/capture.h"
 #include "engine/feed/feed.h"
 #include "engine/intake/intake.h"
 #include "engine/spool/writer.h"
@@ -32,13 +33,16 @@
 #include "sys/sys.h"
 
 enum {
-	GRACE_MS = 300, /* for the command, before SIGKILL */
-	TALK_MAX = 900, /* of a line of the command's standard error */
+	GRACE_MS = 300,	    /* for the command, before SIGKILL */
+	TALK_MAX = 900,	    /* of a line of the command's standard error */
+	STAGING = 64 << 20, /* what a stall of the spool may take */
 	FEEDS_MAX = 16,
 	MEMORY_SEGMENTS = 32 /* so much goes at once when memory is full */
 };
 
 #define SETTLE_NS UINT64_C(1000000000)
+
+#define CAPTURE_TICK_NS UINT64_C(200000000)
 
 struct options {
 	const char *command, *iface, *from, *read_spool, *spool_dir;
@@ -71,6 +75,10 @@ struct broker {
 	struct child child;
 	struct loop_watch *child_end, *child_talk;
 	struct buf talk; /* a line that is not whole yet */
+
+	struct capture *capture;
+	struct loop_timer *capture_tick;
+	char *links; /* who is connected: not to be captured */
 
 	struct intake *intake;
 	struct loop_wake *intake_end;
@@ -119,7 +127,7 @@ static int store_begin(void *self, uint32_t linktype, uint32_t snaplen,
 		s->writer = NULL;
 	}
 	*err = ERR_NONE;
-	how.staging_max = 64 << 20;
+	how.staging_max = STAGING;
 	log_debug("broker", "the source has link type %u, snaplen %u", linktype,
 		  snaplen);
 	spool = spool_open(s->sys, &cfg, err);
@@ -215,6 +223,65 @@ static void hear_out(struct broker *b)
 	while (b->child_talk && poll(&p, 1, 0) > 0)
 		on_talk(b, b->child.talk, LOOP_READ);
 	say_line(&b->talk);
+}
+
+/* -- an interface ---------------------------------------------------------- */
+
+/* Our own feeds must not be captured, or they would feed themselves. */
+static void on_links(void *arg)
+{
+	struct broker *b = arg;
+	struct sys *sys = b->store.sys;
+	struct buf text = { 0 };
+	struct err err = ERR_NONE;
+	int rc;
+
+	if (!b->capture)
+		return;
+	for (int i = 0; i < b->n_feeds; i++)
+		feed_links(b->feeds[i], &text);
+	rc = sys_replace_file(sys, b->links, text.p, text.len);
+	if (rc < 0) {
+		err_sys(&err, -rc, "%s", b->links);
+		log_error("broker",
+			  "what readers get may be captured again: %s",
+			  err.text);
+	}
+	buf_release(&text);
+	capture_tick(b->capture);
+}
+
+static void on_capture_tick(void *arg)
+{
+	struct broker *b = arg;
+
+	capture_tick(b->capture);
+	loop_timer_in(b->capture_tick, CAPTURE_TICK_NS);
+}
+
+static int start_capture(struct broker *b, struct err *err)
+{
+	struct capture_config cfg = {
+		.ring = { .iface = b->opt->iface,
+			  .bytes = 64 << 20,
+			  .snaplen = PACKET_SNAPLEN,
+			  .queues = 1,
+			  .promiscuous = true },
+		.spool = spool_config(&b->store, 0, 0),
+		.writer = SPOOL_WRITER_CONFIG_DEFAULT,
+	};
+
+	cfg.writer.staging_max = STAGING;
+	cfg.links = b->links = mem_format("%s.links", b->dir);
+	b->capture = capture_start(b->store.sys, &cfg, err);
+	if (!b->capture)
+		return err->code;
+	for (int i = 0; i < b->n_feeds; i++)
+		feed_on_links(b->feeds[i], on_links, b);
+	on_links(b);
+	b->capture_tick = loop_timer(b->loop, on_capture_tick, b);
+	on_capture_tick(b);
+	return 0;
 }
 
 /* -- the end --------------------------------------------------------------- */
@@ -358,6 +425,9 @@ static int start_feeds(struct broker *b, struct err *err)
 		struct feed *f;
 
 		cfg.names = !b->opt->numeric;
+		if (b->opt->iface)
+			cfg.clients_max =
+				EXCLUDE_LINKS_MAX / (unsigned)b->opt->listen.n;
 		if (feed_config_parse(&cfg, b->opt->listen.at[i], err) < 0)
 			return err->code;
 		f = feed_new(b->loop, sys, b->dir, &cfg, err);
@@ -405,6 +475,8 @@ static int start_source(struct broker *b, struct err *err)
 {
 	if (b->opt->read_spool)
 		return 0;
+	if (b->opt->iface)
+		return start_capture(b, err);
 	if (b->opt->command && start_command(b, err) < 0)
 		return err->code;
 	return start_intake(b, err);
@@ -439,8 +511,15 @@ static void end_now(struct broker *b)
 
 static void release(struct broker *b)
 {
+	struct capture_status last;
 	struct err ignored = ERR_NONE;
 
+	for (int i = 0; i < b->n_feeds; i++)
+		feed_on_links(b->feeds[i], NULL, NULL);
+	if (b->capture)
+		capture_stop(b->capture, &last, &ignored);
+	loop_timer_free(b->capture_tick);
+	free(b->links);
 	loop_watch_free(b->child_end);
 	loop_watch_free(b->child_talk);
 	child_stop(&b->child, GRACE_MS);
@@ -485,9 +564,9 @@ static const char about[] =
 	"Read packets from one source and hand them to any number of\n"
 	"readers as PCAP-over-IP. The source is one of: a command that\n"
 	"writes a capture to its standard output (--cmd; it is not run by a\n"
-	"shell), a capture on standard input, another feed (--from), or a\n"
-	"spool that somebody else writes (--read-spool). pcap and pcapng are\n"
-	"both understood.\n"
+	"shell), a capture on standard input, an interface (--iface), another\n"
+	"feed (--from), or a spool that somebody else writes (--read-spool).\n"
+	"pcap and pcapng are both understood.\n"
 	"\n"
 	"A reader begins with the next packet, in microseconds, with records\n"
 	"of at most 65535 bytes, unless its listener says otherwise: options\n"
@@ -505,7 +584,7 @@ static const char examples[] =
 	"  weir broker --cmd \"tcpdump -i eth0 -n --immediate-mode -U -w -\"\n"
 	"  weir broker --read-spool spool/src1 --listen localhost:4242 \\\n"
 	"      --listen localhost:4243,from=oldest,unit=ns\n"
-	"  tshark -i TCP@localhost:4242\n"
+	"  tshark -i TCP@127.0.0.1:4242\n"
 	"  nc localhost 4242 | tcpdump -nr -";
 
 static struct opt_list one_text(const char *text)
@@ -528,6 +607,8 @@ int cmd_broker(int argc, char **argv)
 		  .arg = "COMMAND",
 		  .help = "run it and read its output",
 		  .env = "PCAP_COMMAND" },
+		OPT_TEXT('i', "iface", &opt.iface, "NAME",
+			 "capture from this interface; \"any\" is all of them"),
 		OPT_TEXT(0, "from", &opt.from, "TCP@HOST:PORT",
 			 "read another feed, and connect again when it ends"),
 		OPT_TEXT(0, "read-spool", &opt.read_spool, "DIR",

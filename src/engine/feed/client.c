@@ -164,6 +164,7 @@ void client_close(struct client *c, const char *why)
 	buf_release(&c->rest);
 	free(c->marks);
 	free(c);
+	feed_links_changed(f);
 }
 
 bool client_hear(struct client *c)
@@ -294,6 +295,8 @@ void client_new(struct feed *f, int socket, const char *peer)
 	sock_prepare(socket, SEND_BUFFER);
 	c->watched = LOOP_READ;
 	c->watch = loop_watch(f->loop, socket, c->watched, on_socket, c);
+	f->sys->bound(f->sys, socket, c->here);
+	feed_links_changed(f);
 	feed_log(f, LOG_INFO, "client %s connected", peer);
 	names_ask(f->names, peer);
 	if (take_place(c, &err) < 0)

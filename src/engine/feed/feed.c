@@ -334,6 +334,40 @@ static void stop_listening(struct feed *f)
 	}
 }
 
+/* "10.0.0.7:80" or "[::1]:80" as two words. */
+static void put_end(struct buf *out, const char *end)
+{
+	const char *colon = strrchr(end, ':');
+	size_t skip = end[0] == '[';
+
+	if (colon)
+		put_format(out, "%.*s %s",
+			   (int)((size_t)(colon - end) - 2 * skip), end + skip,
+			   colon + 1);
+}
+
+void feed_links(const struct feed *f, struct buf *out)
+{
+	for (const struct client *c = f->clients; c; c = c->next) {
+		put_end(out, c->here);
+		put_u8(out, ' ');
+		put_end(out, c->peer);
+		put_u8(out, '\n');
+	}
+}
+
+void feed_on_links(struct feed *f, void (*fn)(void *arg), void *arg)
+{
+	f->on_links = fn;
+	f->on_links_arg = arg;
+}
+
+void feed_links_changed(struct feed *f)
+{
+	if (f->on_links)
+		f->on_links(f->on_links_arg);
+}
+
 /* -- every second ---------------------------------------------------------- */
 
 static bool is_at(const struct client *c, const struct spool_reader_status *s)

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct buf;
 struct err;
 struct feed;
 struct loop;
@@ -91,6 +92,15 @@ const char *feed_address(const struct feed *f);
 
 /* The spool may have grown; any thread may call, as often as it likes. */
 void feed_wake(struct feed *f);
+
+/*
+ * Who is connected, one line each: "address port address port", ours first.
+ * What a capture must leave out that would else show its own feed.
+ */
+void feed_links(const struct feed *f, struct buf *out);
+
+/* Call fn whenever that has changed, before a new client gets anything. */
+void feed_on_links(struct feed *f, void (*fn)(void *arg), void *arg);
 
 enum feed_end {
 	FEED_END_HEAD,	/* when a client has everything that is durable */

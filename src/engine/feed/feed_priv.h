@@ -29,7 +29,7 @@ struct outcome {
 struct client {
 	struct feed *feed;
 	struct client *prev, *next;
-	char peer[SYS_PEER_MAX];
+	char peer[SYS_PEER_MAX], here[SYS_PEER_MAX];
 	int socket;
 	struct loop_watch *watch;
 	int watched;	  /* LOOP_READ | LOOP_WRITE */
@@ -91,6 +91,9 @@ struct feed {
 	unsigned lines_left; /* of the log, this second */
 	unsigned lines_lost;
 
+	void (*on_links)(void *arg);
+	void *on_links_arg;
+
 	bool ending;
 	enum feed_end how;
 	uint64_t end_ns;
@@ -119,6 +122,9 @@ static inline uint64_t feed_now(const struct feed *f)
 /* An event of one client.  A storm of them is summed up, not written out. */
 void feed_log(struct feed *f, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Somebody has come or gone. */
+void feed_links_changed(struct feed *f);
 
 /* NULL, with a sentence, when the filter does not compile for it. */
 const struct outcome *
