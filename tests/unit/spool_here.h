@@ -80,7 +80,7 @@ static inline struct spool *open_here(void)
 /* Content and time of packet i; *len bytes of it in a static place. */
 static inline struct packet packet_number(uint64_t i)
 {
-	static uint8_t data[4][64];
+	static __thread uint8_t data[4][64];
 	uint8_t *p = data[i % 4];
 
 	memset(p, (int)('a' + i % 26), sizeof(data[0]));
@@ -205,6 +205,8 @@ static inline void take_event(struct spool_reader *r, struct spool_event *ev,
 	case SPOOL_EVENT_RUN:
 		if (spool_reader_load(r, ev, &b, &err) == 0) {
 			check_run(ev);
+			if (!g->begins && !g->packets && !g->gaps)
+				g->next = ev->run.first; /* goes on */
 			CHECK_EQ(ev->run.first, g->next);
 			g->packets += ev->run.count;
 			g->next += ev->run.count;
