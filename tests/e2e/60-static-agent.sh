@@ -19,7 +19,7 @@ size=$(stat -c %s "$T/root/weir-agent")
 check "I68 it has at most 8 MiB when stripped ($size bytes)" \
 	test "$size" -le $((8 << 20))
 
-for command in capture listen keygen version; do
+for command in capture listen keygen recover version; do
 	check "I68 it has the command $command" "$agent" help "$command"
 done
 "$agent" keygne >/dev/null 2>"$T/err"
@@ -60,6 +60,7 @@ check 'the other program captures the same file' \
 check_equal 'I68 the spool holds the same records' \
 	"$(records "$T/root/spool")" "$(records "$T/spool")"
 check 'and not none' test "$(cat "$T"/spool/src1/*.pcap | wc -c)" -gt 10000
+check 'I68 it looks a spool over in an empty root' inside recover -d /spool
 
 # And hands them to a collector.
 port=$(free_port)
