@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "cmd/common.h"
 #include "cmd/keys.h"
+#include "codec/capture_stats.h"
 #include "codec/keyfile.h"
 #include "engine/link/memory.h"
 #include "engine/link/server.h"
@@ -147,6 +148,33 @@ static void write_links(void *arg)
 	buf_release(&text);
 }
 
+/* What the capture process has counted lies beside the source. */
+static bool read_stats(void *arg, const struct link_source *source,
+		       struct link_capture_stats *stats)
+{
+	struct sys *sys = sys_host();
+	uint8_t bytes[CAPTURE_STATS_SIZE];
+	struct capture_stats s;
+	char *path = mem_format("%s.stats", source->dir);
+	int file = sys->open(sys, path, SYS_READ), rc;
+
+	(void)arg;
+	free(path);
+	if (file < 0)
+		return false;
+	rc = sys_read_full(sys, file, bytes, sizeof(bytes), 0);
+	sys->close(sys, file);
+	if (rc < 0 || capture_stats_parse(bytes_of(bytes, sizeof(bytes)),
+					  &s) < 0)
+		return false;
+	*stats = (struct link_capture_stats){
+		.captured = s.captured,
+		.dropped_kernel = s.dropped_kernel,
+		.dropped_interface = s.dropped_interface,
+	};
+	return true;
+}
+
 static double live(void *arg)
 {
 	return link_server_live(((struct listen *)arg)->server);
@@ -220,6 +248,7 @@ static int start(struct listen *l, struct err *err)
 		.listen = l->listen,
 		.tune = tune,
 		.on_links = write_links,
+		.stats = read_stats,
 		.arg = l,
 	};
 

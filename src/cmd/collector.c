@@ -21,6 +21,7 @@
 #include "cmd/keys.h"
 #include "codec/keyfile.h"
 #include "engine/config/peer.h"
+#include "engine/feed/feed.h"
 #include "engine/link/dialer.h"
 #include "engine/link/keysink.h"
 #include "engine/link/mirror.h"
@@ -58,6 +59,7 @@ struct collector {
 	struct noise_keypair key;
 	struct source sources[SOURCES_MAX];
 	struct mirror *mirrors[SOURCES_MAX];
+	struct feed *feeds[SOURCES_MAX];
 	struct link_beat beats[SOURCES_MAX];
 	int n_sources;
 	struct link_collector_counts counts;
@@ -146,6 +148,44 @@ static int open_mirrors(struct collector *c, struct err *err)
 		if (!c->mirrors[i])
 			return err->code;
 	}
+	return 0;
+}
+
+/*
+ * A feed for each source: the first at the address asked for, the others on
+ * the ports behind it.
+ */
+static int open_feed(struct collector *c, int i, struct err *err)
+{
+	struct feed_config cfg = FEED_CONFIG_DEFAULT;
+	char *colon;
+	uint64_t port;
+
+	if (feed_config_parse(&cfg, c->listen, err) < 0)
+		return err->code;
+	colon = strrchr(cfg.listen, ':');
+	if (i && colon && text_to_uint(colon + 1, &port) == 0 && port) {
+		if (port + (uint64_t)i > 65535)
+			return err_set(err, ERR_USAGE, "--listen %s leaves no "
+				       "port for source %d", c->listen, i + 1);
+		snprintf(colon + 1, sizeof(cfg.listen) -
+			 (size_t)(colon + 1 - cfg.listen), "%u",
+			 (unsigned)port + (unsigned)i);
+	}
+	c->feeds[i] = feed_new(c->loop, sys_host(), c->sources[i].dir, &cfg,
+			       err);
+	if (!c->feeds[i])
+		return err->code;
+	log_info("feed", "%s is served at %s", c->sources[i].name,
+		 feed_address(c->feeds[i]));
+	return 0;
+}
+
+static int open_feeds(struct collector *c, struct err *err)
+{
+	for (int i = 0; *c->listen && i < c->n_sources; i++)
+		if (open_feed(c, i, err) < 0)
+			return err->code;
 	return 0;
 }
 
@@ -455,7 +495,7 @@ static int start_link(struct collector *c, struct err *err)
 static int start(struct collector *c, struct err *err)
 {
 	c->loop = loop_new(err);
-	if (!c->loop || open_mirrors(c, err) < 0)
+	if (!c->loop || open_mirrors(c, err) < 0 || open_feeds(c, err) < 0)
 		return err->code;
 	if (c->sslkeylog_file && *c->sslkeylog_file) {
 		c->keys = keysink_open(sys_host(), c->sslkeylog_file, err);
@@ -479,6 +519,8 @@ static void end(struct collector *c)
 		close(c->network);
 	loop_timer_free(c->timer);
 	link_watch_free(c->watch);
+	for (int i = 0; i < c->n_sources; i++)
+		feed_free(c->feeds[i]);
 	loop_free(c->loop);
 	for (int i = 0; i < c->n_sources; i++) {
 		mirror_close(c->mirrors[i]);
@@ -525,7 +567,7 @@ int cmd_collector(int argc, char **argv)
 		OPT_TEXT('k', "key", &c.key_file, "FILE",
 			 "this collector's secret key"),
 		CMD_KEYS_ANY_MODE(&c.any_key_mode),
-		OPT_TEXT('l', "listen", &c.listen, "ADDR:PORT",
+		OPT_TEXT('l', "listen", &c.listen, "ADDR:PORT[,KEY=VALUE]...",
 			 "serve the first mirror as PCAP-over-IP there, the "
 			 "next one a port higher, and so on; empty: nowhere"),
 		OPT_SIZE(0, "mirror-retention-bytes", &c.retention, 1 << 20,

@@ -62,6 +62,11 @@ struct link_end *link_collector_end(struct link_collector *c)
 	return &c->end;
 }
 
+bool link_collector_shaken(const struct link_collector *c)
+{
+	return c->wire.open;
+}
+
 bool link_collector_live(const struct link_collector *c)
 {
 	return c->live;

@@ -57,6 +57,9 @@ void link_collector_free(struct link_collector *c);
 
 struct link_end *link_collector_end(struct link_collector *c);
 
+/* The agent has answered the handshake. */
+bool link_collector_shaken(const struct link_collector *c);
+
 /* A first good frame has come. */
 bool link_collector_live(const struct link_collector *c);
 const char *link_collector_protocol(const struct link_collector *c);

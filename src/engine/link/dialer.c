@@ -18,6 +18,7 @@ static const uint64_t ms = 1000000;
 
 enum {
 	PAUSE_FIRST_MS = 100,
+	PAUSE_MOVED_MS = 200, /* after a session that brought packets */
 	PAUSE_MOST_MS = 5000,
 	HEALTHY_MS = 10000,
 	ANSWER_MS = 1000, /* for the other side's kernel to answer a dial */
@@ -43,6 +44,7 @@ struct link_dialer {
 	bool asked_again; /* the session before this one ended for that */
 	struct rate_log log;
 	uint64_t attempts, sessions, received, sent;
+	uint64_t packets; /* in all mirrors when this session began */
 };
 
 struct link_dialer *link_dialer_new(const struct link_dialer_config *cfg)
@@ -163,6 +165,19 @@ static void dial(struct link_dialer *d, uint64_t now_ns)
 	d->state = DIALLING;
 }
 
+static uint64_t packets_put(const struct link_dialer *d)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < d->cfg.collector.n_mirrors; i++) {
+		struct mirror_status st;
+
+		mirror_status(d->cfg.collector.mirrors[i], &st);
+		sum += st.packets;
+	}
+	return sum;
+}
+
 static void await_answer(struct link_dialer *d, uint64_t now_ns)
 {
 	int rc = d->sys->dialled(d->sys, d->socket);
@@ -173,6 +188,7 @@ static void await_answer(struct link_dialer *d, uint64_t now_ns)
 			       link_collector_end(d->end), now_ns);
 		d->socket = -1;
 		d->told_live = false;
+		d->packets = packets_put(d);
 		d->state = UP;
 		return;
 	}
@@ -196,11 +212,19 @@ static void ended(struct link_dialer *d, uint64_t now_ns,
 	bool again = link_collector_again(d->end);
 	bool healthy = d->told_live && now_ns - d->up_ns >= HEALTHY_MS * ms;
 
-	log_info("link", "agent %s: the session ends: %s", d->address,
-		 err->text);
+	if (d->told_live)
+		log_info("link", "agent %s: the session ends: %s", d->address,
+			 err->text);
+	else if (!link_collector_shaken(d->end))
+		say(d, now_ns, err->text, " in the handshake; is our key on "
+		    "its list, and its key the one we were given?");
+	else
+		say(d, now_ns, err->text, "");
 	hang_up(d);
 	if (healthy)
 		d->pause_ms = PAUSE_FIRST_MS;
+	else if (d->pause_ms > PAUSE_MOVED_MS && packets_put(d) != d->packets)
+		d->pause_ms = PAUSE_MOVED_MS;
 	pause(d, now_ns);
 	/* Once: an agent that never agrees must not make us spin. */
 	if (again && !d->asked_again)

@@ -2,9 +2,10 @@
 /*
  * dialer.h - keeps a collector connected to its agent.
  *
- * Dials, drives the dialling end, and dials again: at once where the last
- * session was healthy for 10 s or the network has changed, otherwise after a
- * random part of a pause that grows from 0.1 s to 5 s.  A dial that nobody
+ * Dials, drives the dialling end, and dials again after a random part of a
+ * pause that grows from 0.1 s to 5 s; it is short again after a session that
+ * was healthy for 10 s or brought packets, and cut short when the network
+ * changes.  A dial that nobody
  * answers is given up after a second (every fourth after 8 s, for the far
  * away), so that a network that comes back is noticed within that time.
  *

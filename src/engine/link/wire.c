@@ -226,20 +226,26 @@ static int rekey(struct link_wire *w, uint64_t now_ns)
 
 int link_wire_flush(struct link_wire *w, uint64_t now_ns, struct err *err)
 {
-	uint64_t before = w->t.out.n;
+	struct bytes left = buf_bytes(&w->plain);
 	int rc = 0;
 
-	if (!w->plain.len)
+	if (!left.len)
 		return 0;
 	assert(w->open);
-	if (!before && !w->rekeyed_out)
+	if (!w->t.out.n)
 		w->key_since_ns = now_ns;
-	rc = noise_seal(&w->t.out, buf_bytes(&w->plain), &w->out);
-	w->key_records += w->t.out.n - before;
-	w->key_bytes += w->plain.len;
+	while (rc == 0 && left.len) {
+		size_t n = left.len < LINK_RECORD_MAX ? left.len :
+							LINK_RECORD_MAX;
+
+		rc = noise_seal(&w->t.out, bytes_of(left.p, n), &w->out);
+		w->key_records++;
+		w->key_bytes += n;
+		left = bytes_of(left.p + n, left.len - n);
+		if (rc == 0 && w->rekeys && key_is_old(w, now_ns))
+			rc = rekey(w, now_ns);
+	}
 	buf_clear(&w->plain);
-	if (rc == 0 && w->rekeys && key_is_old(w, now_ns))
-		rc = rekey(w, now_ns);
 	if (rc < 0)
 		return err_set(err, rc, "this session has used up its keys; "
 			       "a new one begins");

@@ -20,6 +20,9 @@ struct err;
 
 enum {
 	LINK_MESSAGE_1_MAX = 4096,
+	/* What a record that we send holds at most: nothing of it can be used
+	 * before all of it is there, which counts on a slow or broken wire. */
+	LINK_RECORD_MAX = 16 << 10,
 	LINK_REKEY_RECORDS = 1 << 20
 };
 #define LINK_REKEY_BYTES (UINT64_C(64) << 30)
