@@ -226,6 +226,16 @@ static void watch_look(struct watched *w)
 	w->seen = true;
 }
 
+/* A reader measures the files every few seconds only; a new one does at once. */
+static void look_afresh(struct watched *w, const char *root)
+{
+	struct err err = ERR_NONE;
+
+	spool_reader_close(w->reader);
+	if (watch_open(w, root, &err) == 0)
+		watch_look(w);
+}
+
 /* What was there before we came is not ours to count. */
 static void watch_begin(struct watched *w)
 {
@@ -513,7 +523,7 @@ static void run(struct up *up)
 	supervisor_end_one(up->sup, CAPTURE);
 	loop_timer_in(up->tick, 1000000);
 	loop_run(up->loop); /* until all are gone */
-	watch_look(&up->mirror);
+	look_afresh(&up->mirror, up->state.mirror);
 	log_info(PART, "ended: %llu packets, %s in %s",
 		 (unsigned long long)up->mirror.packets,
 		 text_of_size(bytes, up->mirror.now.bytes), up->state.mirror);

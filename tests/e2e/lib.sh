@@ -45,15 +45,18 @@ not_ok() { # NAME [WHY]
 	[ -z "${2-}" ] || note "$2"
 }
 
-# One check: the command's status decides.
+# One check: the command's status decides.  It may be one of the functions
+# here: it runs in this shell, so that what it remembers stays.
 check() { # NAME COMMAND...
-	local name=$1 out
+	local name=$1 code
 	shift
-	if out=$("$@" 2>&1); then
+	"$@" >"$T/.check" 2>&1
+	code=$?
+	if [ "$code" -eq 0 ]; then
 		ok "$name"
 	else
-		not_ok "$name" "$* : status $?"
-		[ -z "$out" ] || note "$(tail -n 20 <<<"$out")"
+		not_ok "$name" "$* : status $code"
+		[ ! -s "$T/.check" ] || note "$(tail -n 20 "$T/.check")"
 	fi
 }
 
