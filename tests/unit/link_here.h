@@ -37,12 +37,12 @@ struct pair {
 
 #define NO_CUT UINT64_MAX
 
-static inline struct mirror *mirror_here(void)
+static inline struct mirror *mirror_of_source(uint16_t source)
 {
 	struct mirror_config cfg = {
 		.sys = sys_here(),
 		.dir = t_path("mirror/src1"),
-		.source = 1,
+		.source = source,
 		.name = "src1",
 		.spool = SPOOL_CONFIG_DEFAULT,
 		.writer = SPOOL_WRITER_CONFIG_DEFAULT,
@@ -58,6 +58,11 @@ static inline struct mirror *mirror_here(void)
 	if (!m)
 		fail_msg("mirror_open: %s", err.text);
 	return m;
+}
+
+static inline struct mirror *mirror_here(void)
+{
+	return mirror_of_source(1);
 }
 
 static inline void pair_init(struct pair *p)

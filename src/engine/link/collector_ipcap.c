@@ -116,8 +116,17 @@ static int turn(struct link_collector *c, const struct spool_identity *id,
 		return err_set(err, ERR_END, "the agent has another spool now; "
 			       "asking for it from its first packet on");
 	}
-	/* Served from its oldest: what lies below is gone there. */
+	/* Served from its oldest: what lies below is gone there.  What was
+	 * wanted was about the spool before. */
+	c->ipcap.wanted = 0;
 	return mirror_put_gap(m, 0, from, SPOOL_GAP_RETENTION, c->now_ns, err);
+}
+
+static bool continues(const struct spool_identity *have,
+		      const struct spool_identity *id)
+{
+	return have && same_epoch(have->origin, id->origin) &&
+	       have->linktype == id->linktype;
 }
 
 static int place(struct link_collector *c, struct spool_identity *id,
@@ -125,18 +134,18 @@ static int place(struct link_collector *c, struct spool_identity *id,
 {
 	struct mirror *m = mirror_of(c);
 	const struct spool_identity *have = mirror_identity(m);
-	bool known = have && same_epoch(have->origin, id->origin);
 
-	if (known)
-		id->origin[ORIGIN_LIFE] = have->origin[ORIGIN_LIFE];
-	if (known && have->linktype == id->linktype) {
-		/* From below what was asked for come doubles, or, from an
-		 * agent that has fallen back, packets: fell_back() tells. */
-		mirror_turn(m, id, 0, false);
+	/* From below what was asked for come doubles, or, from an agent that
+	 * has fallen back, other packets: fell_back() tells. */
+	if (continues(mirror_target(m), id))
+		return 0;
+	if (continues(have, id)) {
+		mirror_turn(m, have, 0, false);
 		return 0;
 	}
-	if (known)
-		id->origin[ORIGIN_LIFE]++;
+	if (have && same_epoch(have->origin, id->origin))
+		id->origin[ORIGIN_LIFE] =
+			(uint8_t)(have->origin[ORIGIN_LIFE] + 1);
 	if (have)
 		log_warn("link", "source %u: the agent has begun another "
 			 "spool; it goes beside the mirror", c->ipcap.source);

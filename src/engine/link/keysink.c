@@ -13,7 +13,7 @@
 enum {
 	SLOTS = KEYSINK_MAX * 2,
 	RANDOM_HEX = 64, /* at most, in the second field */
-	SECRET_HEX = 128,
+	SECRET_HEX = 96,
 	BLOCK = 64 << 10
 };
 
@@ -58,16 +58,21 @@ static bool is_hex(struct bytes word, size_t most)
 	return true;
 }
 
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* Cut the next word off; empty when there is none. */
 static struct bytes word(struct bytes *line)
 {
 	size_t n = 0, skip = 0;
 	struct bytes w;
 
-	while (n < line->len && line->p[n] != ' ')
+	while (n < line->len && !is_blank(line->p[n]))
 		n++;
 	w = bytes_of(line->p, n);
-	while (n + skip < line->len && line->p[n + skip] == ' ')
+	while (n + skip < line->len && is_blank(line->p[n + skip]))
 		skip++;
 	*line = bytes_of(line->p + n + skip, line->len - n - skip);
 	return w;

@@ -427,6 +427,11 @@ const struct spool_identity *mirror_identity(const struct mirror *m)
 	return m->writer ? &m->identity : NULL;
 }
 
+const struct spool_identity *mirror_target(const struct mirror *m)
+{
+	return m->turned ? &m->turn_to : mirror_identity(m);
+}
+
 int mirror_fd(const struct mirror *m)
 {
 	return m->writer ? spool_writer_fd(m->writer) : -1;

@@ -87,8 +87,10 @@ int mirror_put_note(struct mirror *m, uint64_t at,
 uint64_t mirror_next(const struct mirror *m);
 /* First index that is not durable, in the spool that is in use. */
 uint64_t mirror_durable(const struct mirror *m);
-/* NULL before there is a spool. */
+/* The spool in use; NULL before there is one. */
 const struct spool_identity *mirror_identity(const struct mirror *m);
+/* The one that the next put goes to: the same, or what it was turned to. */
+const struct spool_identity *mirror_target(const struct mirror *m);
 
 /* Readable when mirror_durable() has moved; -1 before there is a spool; it
  * may change with each put.  mirror_clear() reads it empty. */
