@@ -36,6 +36,8 @@ enum {
 	GRACE_MS = 300,	    /* for the command, before SIGKILL */
 	TALK_MAX = 900,	    /* of a line of the command's standard error */
 	STAGING = 64 << 20, /* what a stall of the spool may take */
+	WAIT_MS = 2,
+	WAITS_MAX = 5000, /* ten seconds */
 	FEEDS_MAX = 16,
 	MEMORY_SEGMENTS = 32 /* so much goes at once when memory is full */
 };
@@ -108,6 +110,30 @@ static struct spool_config spool_config(const struct store *s,
 	return cfg;
 }
 
+/* Nothing is lost in silence, though nothing should be lost here. */
+static void tell_losses(const struct spool_writer_status *w)
+{
+	uint64_t lost = w->dropped_staging + w->dropped_disk;
+
+	if (lost)
+		log_warn("broker", "%llu packets found no room and are lost",
+			 (unsigned long long)lost);
+}
+
+static void store_close(struct store *s)
+{
+	struct spool_writer_status last;
+	struct err err = ERR_NONE;
+
+	if (!s->writer)
+		return;
+	spool_writer_status(s->writer, &last);
+	tell_losses(&last);
+	if (spool_writer_stop(s->writer, &err) < 0)
+		log_error("broker", "%s", err.text);
+	s->writer = NULL;
+}
+
 /* A link type, at first or anew: what came before is made durable and ends. */
 static int store_begin(void *self, uint32_t linktype, uint32_t snaplen,
 		       struct err *err)
@@ -119,14 +145,10 @@ static int store_begin(void *self, uint32_t linktype, uint32_t snaplen,
 
 	if (s->writer && s->linktype == linktype)
 		return 0;
-	if (s->writer) {
+	if (s->writer)
 		log_info("broker", "the link type changes from %u to %u",
 			 s->linktype, linktype);
-		if (spool_writer_stop(s->writer, err) < 0)
-			log_error("broker", "%s", err->text);
-		s->writer = NULL;
-	}
-	*err = ERR_NONE;
+	store_close(s);
 	how.staging_max = STAGING;
 	log_debug("broker", "the source has link type %u, snaplen %u", linktype,
 		  snaplen);
@@ -137,22 +159,37 @@ static int store_begin(void *self, uint32_t linktype, uint32_t snaplen,
 	return s->writer ? 0 : err->code;
 }
 
-/* A pipe can wait, so nothing is dropped for want of staging memory. */
+/*
+ * Has the spool taken what is staged, and made room for what it took?  What is
+ * staged goes into memory whether there is room or not, so it counts as well.
+ */
+static bool has_room(const struct store *s, uint64_t bytes)
+{
+	uint64_t share = s->memory / 16, most;
+	struct spool_writer_status now;
+
+	spool_writer_status(s->writer, &now);
+	if (s->memory && now.spool.bytes > s->memory / 4 * 3 + share)
+		return false;
+	most = now.staging_max / 2;
+	if (s->memory && share < most)
+		most = share;
+	return now.staged_bytes == 0 || now.staged_bytes + bytes <= most;
+}
+
+/* A pipe can wait, so nothing is dropped for want of room; but not for ever:
+ * the writer knows best what to do with a disk that refuses. */
 static void wait_for_room(struct store *s, uint64_t bytes)
 {
-	struct spool_writer_status now;
 	struct pollfd moved = { .fd = spool_writer_fd(s->writer),
 				.events = POLLIN };
 	uint64_t n;
 	ssize_t done;
 
-	for (;;) {
-		spool_writer_status(s->writer, &now);
-		if (now.staged_bytes == 0 ||
-		    now.staged_bytes + bytes <= now.staging_max / 2 ||
-		    atomic_load(&s->hurry))
+	for (int i = 0; i < WAITS_MAX && !has_room(s, bytes); i++) {
+		if (atomic_load(&s->hurry))
 			return;
-		poll(&moved, 1, 20);
+		poll(&moved, 1, WAIT_MS);
 		done = read(moved.fd, &n, sizeof(n));
 		(void)done; /* it only clears the descriptor */
 	}
@@ -170,15 +207,6 @@ static int store_give(void *self, const struct packet *p, int n,
 	wait_for_room(s, bytes);
 	spool_writer_put(s->writer, p, n);
 	return 0;
-}
-
-static void store_end(struct store *s)
-{
-	struct err err = ERR_NONE;
-
-	if (s->writer && spool_writer_stop(s->writer, &err) < 0)
-		log_error("broker", "%s", err.text);
-	s->writer = NULL;
 }
 
 /* -- the command ----------------------------------------------------------- */
@@ -320,7 +348,7 @@ static void on_stream_over(void *arg)
 	b->stream_over = true;
 	intake_stop(b->intake, &b->stream_err);
 	b->intake = NULL;
-	store_end(&b->store);
+	store_close(&b->store);
 	if (!b->command_over)
 		loop_timer_in(b->settle, SETTLE_NS);
 	end_if_over(b);
@@ -516,8 +544,16 @@ static void release(struct broker *b)
 
 	for (int i = 0; i < b->n_feeds; i++)
 		feed_on_links(b->feeds[i], NULL, NULL);
-	if (b->capture)
-		capture_stop(b->capture, &last, &ignored);
+	if (b->capture) {
+		if (capture_stop(b->capture, &last, &ignored) < 0)
+			log_error("broker", "%s", ignored.text);
+		tell_losses(&last.writer);
+		if (last.dropped_kernel)
+			log_warn("broker",
+				 "%llu packets found no room in the kernel and "
+				 "are lost",
+				 (unsigned long long)last.dropped_kernel);
+	}
 	loop_timer_free(b->capture_tick);
 	free(b->links);
 	loop_watch_free(b->child_end);
@@ -525,7 +561,7 @@ static void release(struct broker *b)
 	child_stop(&b->child, GRACE_MS);
 	atomic_store(&b->store.hurry, true);
 	intake_stop(b->intake, &ignored);
-	store_end(&b->store);
+	store_close(&b->store);
 	for (int i = 0; i < b->n_feeds; i++)
 		feed_free(b->feeds[i]);
 	child_release(&b->child);
@@ -620,7 +656,7 @@ int cmd_broker(int argc, char **argv)
 		  .arg = "HOST:PORT[,KEY=VALUE]",
 		  .help = "where readers connect, and what they get",
 		  .env = "LISTEN_ADDRESS" },
-		OPT_SIZE(0, "memory", &opt.memory, 32 << 20, UINT64_C(1) << 40,
+		OPT_SIZE(0, "memory", &opt.memory, 64 << 20, UINT64_C(1) << 40,
 			 "how much is kept in memory"),
 		OPT_TEXT(0, "spool-dir", &opt.spool_dir, "DIR",
 			 "keep packets there, not in memory"),

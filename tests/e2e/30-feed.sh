@@ -108,8 +108,8 @@ stop three
 
 # -- a hole ------------------------------------------------------------------------------
 
-# A memory of 32 MiB keeps 24; a reader that is further behind has missed some.
-start four "$WEIR" broker -n --memory 32MiB --listen 127.0.0.1:0 \
+# A memory of 64 MiB keeps 48; a reader that is further behind has missed some.
+start four "$WEIR" broker -n --memory 64MiB --listen 127.0.0.1:0 \
 	--cmd "bash -c 'until [ -e $T/four.go ]; do sleep 0.02; done
 	$PCAP make 60000 --size 1400; until [ -e $T/four.more ]
 	do sleep 0.02; done; tail -c +25 $T/2000.pcap; sleep 60'"
@@ -118,9 +118,9 @@ at=$(sed -n 's/.*may connect to \([^;]*\);.*/\1/p' "$T/four.err")
 start r56 bash -c "exec 3<>'/dev/tcp/${at/://}'
 	until [ -e '$T/r56.go' ]; do sleep 0.02; done
 	cat <&3 >'$T/56.pcap'"
-wait_for 10 connected 1 || die 'no reader'
-touch "$T/four.go"
 start r56fast $PCAP read "$at" --count 60000
+wait_for 10 connected 2 || die 'no two readers'
+touch "$T/four.go"
 join r56fast 60
 touch "$T/r56.go"
 join r56 30
@@ -150,6 +150,7 @@ for i in 0 1 2 3 4 5; do
 	until [ -e $T/burst\$i ]; do sleep 0.02; done
 	$PCAP make 100 --first \$((i * 100)) | tail -c +\$((i ? 25 : 1))
 done
+until [ -e $T/burst6 ]; do sleep 0.02; done
 END
 start five "$WEIR" broker -n --listen 127.0.0.1:0,from=client \
 	--cmd "bash $T/bursts"
@@ -163,8 +164,9 @@ for i in 0 1 2; do
 	join "x04-$i" 20
 	touch "$T/burst$((2 * i + 1))"
 done
-start x04-3 $PCAP read "$at" --out "$T/x04-3.pcap"
+start x04-3 $PCAP read "$at" --count 100 --out "$T/x04-3.pcap"
 join x04-3 20
+touch "$T/burst6"
 join five 20
 for i in 0 1 2 3; do
 	$PCAP list "$T/x04-$i.pcap"

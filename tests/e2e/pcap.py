@@ -152,7 +152,10 @@ def main():
     a.set_defaults(run=show)
     a.add_argument('file')
     o = p.parse_args()
-    o.run(o)
+    try:
+        o.run(o)
+    except KeyboardInterrupt:
+        pass
 
 
 main()

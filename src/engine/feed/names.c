@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "sys/sys.h"
+
+enum { STOP_NS = 50000000 }; /* for a thread that is not in the resolver */
 
 struct question {
 	char peer[SYS_PEER_MAX];
@@ -19,6 +22,7 @@ struct question {
 
 /* Two own it: the thread and who started it.  The last one frees it. */
 struct names {
+	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct question queue[NAMES_QUEUE];
@@ -111,15 +115,12 @@ static void *work(void *arg)
 struct names *names_start(void)
 {
 	struct names *n = mem_alloc(sizeof(*n));
-	pthread_t thread;
 
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->more, NULL);
 	n->owners = 2;
-	if (pthread_create(&thread, NULL, work, n) == 0) {
-		pthread_detach(thread);
+	if (pthread_create(&n->thread, NULL, work, n) == 0)
 		return n;
-	}
 	n->owners = 1;
 	let_go(n);
 	return NULL;
@@ -127,12 +128,20 @@ struct names *names_start(void)
 
 void names_stop(struct names *n)
 {
+	struct timespec until;
+
 	if (!n)
 		return;
 	pthread_mutex_lock(&n->lock);
 	n->stop = true;
 	pthread_cond_signal(&n->more);
 	pthread_mutex_unlock(&n->lock);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += STOP_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (pthread_clockjoin_np(n->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+		pthread_detach(n->thread);
 	let_go(n);
 }
 
