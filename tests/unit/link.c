@@ -426,3 +426,273 @@ TEST(a_next_spool_of_the_source_follows_in_the_mirror)
 		pair_release(&p);
 	}
 }
+
+/* -- once a second ------------------------------------------------------- */
+
+/* How often the agent was heard to say where its head is. */
+static uint64_t beats_in(struct pair *p, int seconds)
+{
+	uint64_t before = p->beat.heard_ns, beats = 0;
+
+	for (int i = 0; i < seconds * 20; i++) {
+		p->now += 50 * MS;
+		pair_go(p);
+		if (p->beat.heard_ns != before)
+			beats++;
+		before = p->beat.heard_ns;
+	}
+	return beats;
+}
+
+TEST(I38_I39_an_idle_link_says_its_head_once_a_second)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct pair p;
+		uint64_t beats;
+
+		begin(&p, i);
+		write_spool(1, 5);
+		pair_connect(&p);
+		pair_go(&p);
+		beats = beats_in(&p, 10);
+		CHECK(beats >= 9 && beats <= 11);
+		CHECK_EQ(p.beat.head, 5);
+		CHECK(p.beat.bytes > 0);
+		append(1, 5);
+		(void)beats_in(&p, 3);
+		CHECK_EQ(p.beat.head, 10);
+		/* A clock that jumps makes no burst of them. */
+		p.now += 15000 * (uint64_t)MS;
+		pair_go(&p);
+		beats = beats_in(&p, 5);
+		CHECK(beats >= 4 && beats <= 6);
+		pair_release(&p);
+	}
+}
+
+static bool some_stats(void *arg, const struct link_source *source,
+		       struct link_capture_stats *stats)
+{
+	(void)arg;
+	(void)source;
+	*stats = (struct link_capture_stats){ 70, 8, 9 };
+	return true;
+}
+
+TEST(I39_what_capture_has_counted_reaches_the_collector_within_3_s)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct pair p;
+
+		begin(&p, i);
+		p.agent_cfg.stats = some_stats;
+		write_spool(1, 5);
+		pair_connect(&p);
+		CHECK_EQ(pair_live(&p, 3), 0);
+		CHECK_EQ(p.beat.captured, 70);
+		CHECK_EQ(p.beat.dropped_kernel, 8);
+		CHECK_EQ(p.beat.dropped_interface, 9);
+		pair_release(&p);
+	}
+}
+
+TEST(the_agent_keeps_on_disk_how_far_the_collector_is)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		char print[LINK_FINGERPRINT + 1];
+		struct pair p;
+
+		begin(&p, i);
+		write_spool(3, 100);
+		pair_connect(&p);
+		CHECK_EQ(pair_live(&p, 4), 0);
+		link_fingerprint(print, p.collector_key.public);
+		CHECK_BYTES(t_load(t_path("spool/src1/peers/%s", print)),
+			    bytes_of_text("300\n"));
+		append(1, 50);
+		CHECK_EQ(pair_live(&p, 4), 0);
+		CHECK_BYTES(t_load(t_path("spool/src1/peers/%s", print)),
+			    bytes_of_text("350\n"));
+		pair_release(&p);
+	}
+}
+
+TEST(I41_a_weir_agent_drops_a_collector_that_falls_silent)
+{
+	struct link_end *a;
+	struct pair p;
+
+	begin(&p, 0);
+	write_spool(1, 5);
+	pair_connect(&p);
+	pair_go(&p);
+	a = link_agent_end(p.agent);
+	p.now += LINK_SILENCE_NS - 1;
+	CHECK_EQ(a->calls->work(a, p.now, &p.agent_err), 0);
+	p.now++;
+	CHECK_EQ(a->calls->work(a, p.now, &p.agent_err), ERR_FAILED);
+	pair_release(&p);
+}
+
+/* -- losses that capture has noted --------------------------------------- */
+
+TEST(drops_are_carried_to_their_place_and_not_twice)
+{
+	const struct spool_note drop = { .is = SPOOL_IS_DROP,
+					 .reason = SPOOL_DROP_KERNEL,
+					 .value = 7, .begin_ns = 1,
+					 .end_ns = 2 };
+	struct err err = ERR_NONE;
+	struct spool *s;
+	struct pair p;
+	struct got g;
+
+	begin(&p, 0);
+	s = open_here();
+	write_some(s, 1, 30);
+	CHECK_OK(spool_append_note(s, &drop, &err), &err);
+	commit(s);
+	pair_session(&p);
+	pair_session(&p);
+	mirror_close(p.mirror);
+	p.mirror = mirror_here();
+	pair_session(&p);
+	g = mirror_got(&p);
+	CHECK_EQ(g.drops, 7);
+	write_some(s, 1, 10);
+	CHECK_OK(spool_append_note(s, &drop, &err), &err);
+	commit(s);
+	spool_close(s);
+	pair_session(&p);
+	g = mirror_got(&p);
+	CHECK_EQ(g.drops, 14);
+	CHECK_EQ(g.packets, 40);
+	pair_release(&p);
+}
+
+/* -- a mirror whose disk is slow ------------------------------------------ */
+
+TEST(a_mirror_without_room_stops_the_reading_and_loses_nothing)
+{
+	for (int i = 0; i < PAIRS; i++) {
+		struct mirror_config cfg;
+		struct err err = ERR_NONE;
+		struct spool *s;
+		struct pair p;
+
+		begin(&p, i);
+		s = open_here();
+		for (int k = 0; k < 30; k++)
+			append_run(s, 2000);
+		commit(s);
+		spool_close(s);
+		cfg = *mirror_config(p.mirror);
+		mirror_close(p.mirror);
+		cfg.dir = t_path("mirror/src1");
+		cfg.writer.staging_max = 400 << 10;
+		p.mirror = mirror_open(&cfg, &err);
+		CHECK(p.mirror != NULL);
+		pair_session(&p);
+		check_mirror(&p, 60000, 60000);
+		CHECK_EQ(atomic_load(&p.agent_counts.packets), 60000);
+		pair_release(&p);
+	}
+}
+
+/* -- a chain ------------------------------------------------------------- */
+
+TEST(X05_a_mirror_of_a_mirror_is_the_same_spool)
+{
+	struct spool_identity first, second;
+	char *mirror_path, *second_path;
+	struct mirror_config mc;
+	struct err err = ERR_NONE;
+	struct mirror *m;
+	uint64_t oldest;
+	struct pair p;
+	struct got g;
+
+	begin(&p, 0);
+	write_spool(2, 20);
+	pair_session(&p);
+	oldest = write_reaped(100);
+	pair_session(&p);
+	(void)mirror_got(&p);
+	first = *mirror_identity(p.mirror);
+	mc = *mirror_config(p.mirror);
+	/* The mirror is served while it is a mirror. */
+	m = p.mirror;
+	mirror_path = mem_text(t_path("mirror/src1"));
+	second_path = mem_text(t_path("second"));
+	p.source.dir = mirror_path;
+	mc.dir = second_path;
+	p.mirror = mirror_open(&mc, &err);
+	CHECK(p.mirror != NULL);
+	pair_session(&p);
+	pair_settle(&p);
+	CHECK_EQ(mirror_next(p.mirror), 2040);
+	second = *mirror_identity(p.mirror);
+	CHECK(memcmp(first.origin, second.origin, SPOOL_ID) == 0);
+	CHECK(memcmp(first.id, second.id, SPOOL_ID) != 0);
+	/* Resuming the chain is resuming. */
+	pair_session(&p);
+	CHECK_EQ(mirror_next(p.mirror), 2040);
+	mirror_close(p.mirror);
+	p.mirror = NULL;
+	g = read_dir(second_path);
+	CHECK_EQ(g.begins, 1);
+	CHECK_EQ(g.gaps, 1);
+	CHECK_EQ(g.gap_from[0], 40);
+	CHECK_EQ(g.gap_to[0], oldest);
+	CHECK_EQ(g.packets, 40 + 2040 - oldest);
+	pair_release(&p);
+	mirror_close(m);
+	remove_dir(second_path);
+	free(mirror_path);
+	free(second_path);
+}
+
+TEST(I61_several_sources_share_a_link_without_cross_talk)
+{
+	struct link_source sources[2];
+	struct mirror *mirrors[2];
+	struct link_beat beats[2] = { 0 };
+	struct spool_config cfg = config_here();
+	struct mirror_config mc;
+	struct err err = ERR_NONE;
+	struct spool *s;
+	struct pair p;
+
+	begin(&p, 0);
+	write_spool(3, 50);
+	cfg.source_dir = t_path("spool/src5");
+	cfg.want.linktype = 101;
+	s = open_with(&cfg);
+	write_some(s, 2, 35);
+	spool_close(s);
+	sources[0] = p.source;
+	sources[1] = (struct link_source){ .id = 5, .name = "",
+					   .dir = t_path("spool/src5") };
+	p.agent_cfg.sources = sources;
+	p.agent_cfg.n_sources = 2;
+	mc = *mirror_config(p.mirror);
+	mc.source = 5;
+	mc.dir = t_path("mirror/src5");
+	mirrors[0] = p.mirror;
+	mirrors[1] = mirror_open(&mc, &err);
+	CHECK(mirrors[1] != NULL);
+	p.collector_cfg.mirrors = mirrors;
+	p.collector_cfg.beats = beats;
+	p.collector_cfg.n_mirrors = 2;
+	pair_connect(&p);
+	CHECK_EQ(pair_live(&p, 3), 0);
+	check_mirror(&p, 150, 150);
+	CHECK_EQ(mirror_next(mirrors[1]), 70);
+	CHECK_EQ(mirror_identity(mirrors[1])->linktype, 101);
+	CHECK_EQ(beats[0].head, 150);
+	CHECK_EQ(beats[1].head, 70);
+	pair_hang_up(&p);
+	mirror_close(mirrors[1]);
+	CHECK_EQ(read_dir(t_path("mirror/src5")).packets, 70);
+	pair_release(&p);
+}
