@@ -62,6 +62,7 @@ void link_wire_release(struct link_wire *w)
 	buf_release(&w->in);
 	buf_release(&w->plain);
 	buf_release(&w->out);
+	mem_wipe(w, sizeof(*w));
 }
 
 /* Forget what was done with, when it is the larger part. */
