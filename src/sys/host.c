@@ -65,7 +65,8 @@ static int host_close(struct sys *sys, int file)
 	return or_errno(close(file));
 }
 
-static ssize_t host_pread(struct sys *sys, int file, void *to, size_t len, uint64_t at)
+static ssize_t host_pread(struct sys *sys, int file, void *to, size_t len,
+			  uint64_t at)
 {
 	(void)sys;
 	return count_or_errno(pread(file, to, len, (off_t)at));
@@ -230,7 +231,8 @@ static void read_boot_id(void)
 {
 	char text[64];
 	ssize_t n = -1;
-	int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	int file =
+		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 
 	if (file >= 0) {
 		n = read(file, text, sizeof(text));
@@ -510,14 +512,15 @@ static ssize_t host_recv(struct sys *sys, int socket, void *to, size_t len)
 	return count_or_errno(recv(socket, to, len, 0));
 }
 
-static ssize_t host_send(struct sys *sys, int socket, const void *from, size_t len)
+static ssize_t host_send(struct sys *sys, int socket, const void *from,
+			 size_t len)
 {
 	(void)sys;
 	return count_or_errno(send(socket, from, len, MSG_NOSIGNAL));
 }
 
-static ssize_t host_send_file(struct sys *sys, int socket, int file, uint64_t *at,
-		       size_t len)
+static ssize_t host_send_file(struct sys *sys, int socket, int file,
+			      uint64_t *at, size_t len)
 {
 	off_t from = (off_t)*at;
 	ssize_t n = sendfile(socket, file, &from, len);

@@ -33,8 +33,8 @@ enum { LOOPS_MAX = 32, SIGNALS = 64 };
  * write into a file that has got the same number.
  */
 struct bell {
-	atomic_int fd;		  /* one more than the descriptor; 0: none */
-	bool taken;		  /* under bells_lock */
+	atomic_int fd; /* one more than the descriptor; 0: none */
+	bool taken;    /* under bells_lock */
 	atomic_bool stop;
 	atomic_uint_fast64_t due; /* signals, bit n - 1 for signal n */
 };
@@ -76,11 +76,11 @@ struct loop_wake {
 
 static pthread_mutex_t bells_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bell bells[LOOPS_MAX];
-static int bells_taken;			       /* under bells_lock */
-static struct sigaction before[SIGNALS];       /* under bells_lock */
-static bool caught[SIGNALS];		       /* under bells_lock */
+static int bells_taken;			 /* under bells_lock */
+static struct sigaction before[SIGNALS]; /* under bells_lock */
+static bool caught[SIGNALS];		 /* under bells_lock */
 
-/* -- bells --------------------------------------------------------------- */
+/* -- bells -------------------------------------------------------------- */
 
 static void ring(struct bell *bell)
 {
@@ -190,7 +190,7 @@ static void drain(int fd)
 	(void)n;
 }
 
-/* -- the loop ------------------------------------------------------------ */
+/* -- the loop ----------------------------------------------------------- */
 
 static void on_bell(evutil_socket_t fd, short what, void *arg)
 {
@@ -315,7 +315,7 @@ struct event_base *loop_base(struct loop *l)
 	return l->base;
 }
 
-/* -- descriptors --------------------------------------------------------- */
+/* -- descriptors -------------------------------------------------------- */
 
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
@@ -340,8 +340,9 @@ struct loop_watch *loop_watch(struct loop *l, int fd, int what,
 {
 	struct loop_watch *w = mem_alloc(sizeof(*w));
 
-	*w = (struct loop_watch){ .base = l->base, .fd = fd, .fn = fn,
-				  .arg = arg };
+	*w = (struct loop_watch){
+		.base = l->base, .fd = fd, .fn = fn, .arg = arg
+	};
 	w->ev = mem_alloc(event_get_struct_event_size());
 	if (arm(w, what) < 0) {
 		free(w->ev);
@@ -366,7 +367,7 @@ void loop_watch_free(struct loop_watch *w)
 	free(w);
 }
 
-/* -- timers -------------------------------------------------------------- */
+/* -- timers ------------------------------------------------------------- */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -411,7 +412,7 @@ void loop_timer_free(struct loop_timer *t)
 	free(t);
 }
 
-/* -- wake-ups ------------------------------------------------------------ */
+/* -- wake-ups ----------------------------------------------------------- */
 
 static void on_wake(void *arg, int fd, int what)
 {

@@ -52,7 +52,7 @@ static struct memory *memory_of(struct sys *sys)
 	return (struct memory *)sys;
 }
 
-/* -- inodes and what they weigh ------------------------------------------ */
+/* -- inodes and what they weigh ----------------------------------------- */
 
 static uint64_t weight(uint64_t end, uint64_t reserved)
 {
@@ -84,7 +84,7 @@ static void inode_put_locked(struct memory *m, struct inode *inode)
 	free(inode);
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names -------------------------------------------------------------- */
 
 static char *tidy(const char *path)
 {
@@ -182,7 +182,7 @@ static bool empty_locked(struct memory *m, const char *dir)
 	return true;
 }
 
-/* -- handles ---------------------------------------------------------------- */
+/* -- handles ------------------------------------------------------------ */
 
 static struct handle *handle_locked(struct memory *m, int file, int flags)
 {
@@ -272,7 +272,7 @@ static int open_locked(struct memory *m, const char *path, int flags)
 	return rc < 0 ? rc : new_handle_locked(m, inode, flags);
 }
 
-/* -- the calls of struct sys ------------------------------------------------ */
+/* -- the calls of struct sys -------------------------------------------- */
 
 static int memory_open(struct sys *sys, const char *path, int flags)
 {

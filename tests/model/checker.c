@@ -78,7 +78,7 @@ void checker_violation(struct checked *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* -- files --------------------------------------------------------------------- */
+/* -- files -------------------------------------------------------------- */
 
 struct blob {
 	uint8_t *p; /* owned */
@@ -165,7 +165,7 @@ static void folder_release(struct folder *d)
 	free(d->f);
 }
 
-/* -- `id` -------------------------------------------------------------------- */
+/* -- `id` --------------------------------------------------------------- */
 
 static bool hex_of(const char *text, uint8_t out[CHECKER_ID])
 {
@@ -201,14 +201,14 @@ static bool id_parse(const struct blob *b, struct checked_spool *s)
 	       hex_of(id, s->id) && hex_of(origin, s->origin);
 }
 
-/* -- one segment ------------------------------------------------------------------ */
+/* -- one segment -------------------------------------------------------- */
 
 struct segment {
 	uint64_t first, chain, incarnation, dropped;
 	uint32_t before; /* entries of the one before that count */
 	const struct file *idx, *pcap;
 	/* what the walk found */
-	size_t entries;	 /* real ones, one behind the other */
+	size_t entries; /* real ones, one behind the other */
 	uint64_t end, next, end_chain, length, lost;
 	uint32_t batches;
 	bool sealed, gap;
@@ -377,7 +377,7 @@ static void walk(struct segment *g, size_t limit)
 	}
 }
 
-/* -- the segments of a spool --------------------------------------------------------- */
+/* -- the segments of a spool -------------------------------------------- */
 
 struct chain_of_segments {
 	struct segment *g;
@@ -441,7 +441,7 @@ static void find_segments(const struct folder *d, const struct checked_spool *s,
 		qsort(all->g, all->n, sizeof(*all->g), by_first);
 }
 
-/* -- is it right? ----------------------------------------------------------------------- */
+/* -- is it right? ------------------------------------------------------- */
 
 static void add_gap(struct checked *c, struct checked_spool *s,
 		    const uint8_t *e)
@@ -450,8 +450,9 @@ static void add_gap(struct checked *c, struct checked_spool *s,
 	unsigned reason = (unsigned)le(e + 2, 2);
 
 	if (to <= from || reason < 1 || reason > 4)
-		checker_violation(c, "GAP [%" PRIu64 ", %" PRIu64
-				  ") of reason %u", from, to, reason);
+		checker_violation(c,
+				  "GAP [%" PRIu64 ", %" PRIu64 ") of reason %u",
+				  from, to, reason);
 	s->gaps = get_room(s->gaps, (s->n_gaps + 1) * sizeof(*s->gaps));
 	s->gaps[s->n_gaps++] = (struct checked_gap){ from, to, reason };
 }
@@ -464,8 +465,10 @@ static void check_entry(struct checked *c, struct checked_spool *s,
 	const char *wrong;
 
 	if (e[1] || le(e + 56, 4) > i)
-		checker_violation(c, "entry %zu of segment %" PRIu64
-				  " has bytes that make no sense", i, g->first);
+		checker_violation(c,
+				  "entry %zu of segment %" PRIu64
+				  " has bytes that make no sense",
+				  i, g->first);
 	if (e[0] == BATCH) {
 		*chain = chain_of(*chain, e);
 		wrong = take_records(s, e, records_of(g, e));
@@ -490,7 +493,8 @@ static void check_pcap_head(struct checked *c, const struct checked_spool *s,
 	const struct blob *b = &g->pcap->bytes;
 
 	if (b->len < PCAP_HEAD || memcmp(b->p, magic, 8) != 0 ||
-	    le(b->p + 8, 8) != 0 || le(b->p + 16, 4) != s->snaplen || le(b->p + 20, 4) != s->linktype)
+	    le(b->p + 8, 8) != 0 || le(b->p + 16, 4) != s->snaplen ||
+	    le(b->p + 20, 4) != s->linktype)
 		checker_violation(c, "%s does not begin as a pcap file",
 				  g->pcap->name);
 }
@@ -507,17 +511,20 @@ static void check_tail(struct checked *c, const struct segment *g,
 
 		if (e && le(e + 56, 4) > g->entries && le(e + 56, 4) <= i &&
 		    (e[0] != BATCH || records_of(g, e)))
-			checker_violation(c, "segment %" PRIu64 ": entry %zu is "
-					  "not real but entry %zu is", g->first,
-					  g->entries, i);
+			checker_violation(c,
+					  "segment %" PRIu64 ": entry %zu is "
+					  "not real but entry %zu is",
+					  g->first, g->entries, i);
 	}
 	if (how == CHECKER_CLOSED &&
 	    (g->idx->bytes.len != HEAD + g->entries * ENTRY ||
 	     g->pcap->bytes.len != g->length))
-		checker_violation(c, "segment %" PRIu64 " kept a tail: .idx has "
-				  "%zu bytes for %zu entries, .pcap %zu of %"
-				  PRIu64, g->first, g->idx->bytes.len,
-				  g->entries, g->pcap->bytes.len, g->length);
+		checker_violation(
+			c,
+			"segment %" PRIu64 " kept a tail: .idx has "
+			"%zu bytes for %zu entries, .pcap %zu of %" PRIu64,
+			g->first, g->idx->bytes.len, g->entries,
+			g->pcap->bytes.len, g->length);
 }
 
 /* One that is followed by another: its successor says what counts in it. */
@@ -528,9 +535,10 @@ static void check_finished(struct checked *c, struct segment *g,
 
 	walk(g, next->before);
 	if (g->entries != next->before)
-		checker_violation(c, "segment %" PRIu64 " has %zu real entries, "
-				  "the next one counts on %u", g->first, had,
-				  next->before);
+		checker_violation(c,
+				  "segment %" PRIu64 " has %zu real entries, "
+				  "the next one counts on %u",
+				  g->first, had, next->before);
 }
 
 static void check_segment(struct checked *c, struct checked_spool *s,
@@ -542,9 +550,10 @@ static void check_segment(struct checked *c, struct checked_spool *s,
 	for (size_t i = 0; i < g->entries; i++)
 		check_entry(c, s, g, i, &chain);
 	if (g->dropped != s->dropped && s->segments)
-		checker_violation(c, "segment %" PRIu64 " counts %" PRIu64
-				  " drops before it, not %" PRIu64, g->first,
-				  g->dropped, s->dropped);
+		checker_violation(c,
+				  "segment %" PRIu64 " counts %" PRIu64
+				  " drops before it, not %" PRIu64,
+				  g->first, g->dropped, s->dropped);
 	s->dropped = g->dropped + g->lost;
 	s->segments++;
 	s->next = g->next;
@@ -553,9 +562,10 @@ static void check_segment(struct checked *c, struct checked_spool *s,
 		return;
 	seal = entry_at(g, g->entries - 1);
 	if (le(seal + 4, 4) != g->batches)
-		checker_violation(c, "the SEAL of segment %" PRIu64 " counts %"
-				  PRIu64 " batches, not %u", g->first,
-				  le(seal + 4, 4), g->batches);
+		checker_violation(c,
+				  "the SEAL of segment %" PRIu64
+				  " counts %" PRIu64 " batches, not %u",
+				  g->first, le(seal + 4, 4), g->batches);
 }
 
 static void check_segments(struct checked *c, struct checked_spool *s,
@@ -577,14 +587,17 @@ static void check_segments(struct checked *c, struct checked_spool *s,
 		if (i == 0)
 			s->oldest = g->first;
 		else if (g->first != s->next)
-			checker_violation(c, "segment %" PRIu64 " follows on %"
-					  PRIu64, g->first, s->next);
+			checker_violation(
+				c, "segment %" PRIu64 " follows on %" PRIu64,
+				g->first, s->next);
 		if (!after_gap && g->chain != s->chain)
-			checker_violation(c, "segment %" PRIu64
-					  " is chained to another", g->first);
+			checker_violation(
+				c, "segment %" PRIu64 " is chained to another",
+				g->first);
 		if (how == CHECKER_CLOSED && (g->idx->spare || g->pcap->spare))
-			checker_violation(c, "segment %" PRIu64
-					  " has not got its name", g->first);
+			checker_violation(
+				c, "segment %" PRIu64 " has not got its name",
+				g->first);
 		check_segment(c, s, g);
 		after_gap = g->gap;
 	}
@@ -600,15 +613,18 @@ static void check_numbers(struct checked *c, const struct checked_spool *s)
 		while (gap < s->n_gaps && s->gaps[gap].from == at)
 			at = s->gaps[gap++].to;
 		if (s->p[i].index != at)
-			checker_violation(c, "packet %" PRIu64 " stands where %"
-					  PRIu64 " should", s->p[i].index, at);
+			checker_violation(c,
+					  "packet %" PRIu64
+					  " stands where %" PRIu64 " should",
+					  s->p[i].index, at);
 		at = s->p[i].index + 1;
 	}
 	while (gap < s->n_gaps && s->gaps[gap].from == at)
 		at = s->gaps[gap++].to;
 	if (gap != s->n_gaps || at != s->next)
-		checker_violation(c, "the numbers end at %" PRIu64 ", not %"
-				  PRIu64, at, s->next);
+		checker_violation(
+			c, "the numbers end at %" PRIu64 ", not %" PRIu64, at,
+			s->next);
 }
 
 /* Section "live": it is never ahead of the disk, but for what was reaped. */
@@ -621,9 +637,10 @@ static void check_live(struct checked *c, struct sys *sys, const char *dir,
 	    memcmp(b.p, "WEIRLIV1", 8) == 0 &&
 	    le(b.p + 60, 4) == crc_more(0, b.p, 60) &&
 	    le(b.p + 32, 8) > s->next && le(b.p + 32, 8) > reaped)
-		checker_violation(c, "live promises up to %" PRIu64
-				  ", the disk has %" PRIu64, le(b.p + 32, 8),
-				  s->next);
+		checker_violation(c,
+				  "live promises up to %" PRIu64
+				  ", the disk has %" PRIu64,
+				  le(b.p + 32, 8), s->next);
 	free(b.p);
 }
 
@@ -668,7 +685,7 @@ static void check_spool(struct checked *c, struct sys *sys, const char *dir,
 	folder_release(&d);
 }
 
-/* -- the spools of a source ---------------------------------------------------------- */
+/* -- the spools of a source --------------------------------------------- */
 
 struct siblings {
 	const char *base;
@@ -709,8 +726,7 @@ static void take_spool(struct checked *c, struct sys *sys, const char *dir,
 	if (slurp(sys, dir, "id", &id)) {
 		if (id_parse(&id, &s)) {
 			check_spool(c, sys, dir, how, reaped, &s);
-			c->spools = get_room(c->spools, (c->n + 1) *
-								sizeof(s));
+			c->spools = get_room(c->spools, (c->n + 1) * sizeof(s));
 			c->spools[c->n++] = s;
 		} else {
 			checker_violation(c, "%s/id is malformed", dir);
@@ -719,8 +735,8 @@ static void take_spool(struct checked *c, struct sys *sys, const char *dir,
 	free(id.p);
 }
 
-static const struct checked_spool *
-spool_by_id(const struct checked *c, const uint8_t id[CHECKER_ID])
+static const struct checked_spool *spool_by_id(const struct checked *c,
+					       const uint8_t id[CHECKER_ID])
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (memcmp(c->spools[i].id, id, CHECKER_ID) == 0)
@@ -750,9 +766,11 @@ static void ask_oracle(struct checked *c, const struct oracle *o, uint64_t at)
 		uint64_t may = o->reaped > o->first ? o->reaped : o->first;
 
 		if (c->spools[i].n && c->spools[i].oldest > may)
-			checker_violation(c, "it begins at %" PRIu64
-					  ", retention took only up to %"
-					  PRIu64, c->spools[i].oldest, may);
+			checker_violation(
+				c,
+				"it begins at %" PRIu64
+				", retention took only up to %" PRIu64,
+				c->spools[i].oldest, may);
 	}
 	for (size_t i = 0; i < o->n; i++) {
 		const struct oracle_packet *p = &o->p[i];
@@ -764,12 +782,15 @@ static void ask_oracle(struct checked *c, const struct oracle *o, uint64_t at)
 		got = s ? packet_at(s, p->index) : NULL;
 		c->lost += !got;
 		if (!got)
-			checker_violation(c, "packet %" PRIu64 " was durable "
+			checker_violation(c,
+					  "packet %" PRIu64 " was durable "
 					  "since change %" PRIu64
-					  " and is lost", p->index, p->since);
+					  " and is lost",
+					  p->index, p->since);
 		else if (memcmp(got->hash, p->hash, CHECKER_HASH) != 0)
-			checker_violation(c, "packet %" PRIu64
-					  " has another content", p->index);
+			checker_violation(
+				c, "packet %" PRIu64 " has another content",
+				p->index);
 	}
 }
 
@@ -806,7 +827,7 @@ void checked_release(struct checked *c)
 	*c = (struct checked){ 0 };
 }
 
-/* -- comparing ------------------------------------------------------------------------- */
+/* -- comparing ---------------------------------------------------------- */
 
 static bool spools_equal(const struct checked_spool *a,
 			 const struct checked_spool *b)
@@ -859,19 +880,21 @@ void checker_mirror(struct checked *mirror, const struct checked *source)
 				packet_at(s, m->p[k].index);
 
 			if (!p && m->p[k].index >= s->oldest)
-				checker_violation(mirror, "packet %" PRIu64
+				checker_violation(mirror,
+						  "packet %" PRIu64
 						  " is not in the source",
 						  m->p[k].index);
 			else if (p && memcmp(p->hash, m->p[k].hash,
 					     CHECKER_HASH) != 0)
-				checker_violation(mirror, "packet %" PRIu64
+				checker_violation(mirror,
+						  "packet %" PRIu64
 						  " differs from the source's",
 						  m->p[k].index);
 		}
 	}
 }
 
-/* -- the oracle ------------------------------------------------------------------------ */
+/* -- the oracle --------------------------------------------------------- */
 
 void oracle_add(struct oracle *o, const uint8_t spool[CHECKER_ID],
 		uint64_t index, const void *record, size_t len, uint64_t since)

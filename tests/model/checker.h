@@ -21,7 +21,7 @@ struct sys;
 
 enum { CHECKER_ID = 16, CHECKER_HASH = 32 };
 
-/* -- the oracle ------------------------------------------------------------ */
+/* -- the oracle --------------------------------------------------------- */
 
 struct oracle_packet {
 	uint8_t spool[CHECKER_ID];
@@ -45,7 +45,7 @@ void oracle_add(struct oracle *o, const uint8_t spool[CHECKER_ID],
 		uint64_t index, const void *record, size_t len, uint64_t since);
 void oracle_release(struct oracle *o);
 
-/* -- what lies on a disk ------------------------------------------------------ */
+/* -- what lies on a disk ------------------------------------------------ */
 
 struct checked_packet {
 	uint64_t index;
@@ -79,15 +79,14 @@ struct checked {
 };
 
 enum checker_how {
-	CHECKER_CUT,	 /* as it lies there after a power cut */
-	CHECKER_CLOSED	 /* a writer opened and closed it: no tail is left */
+	CHECKER_CUT,   /* as it lies there after a power cut */
+	CHECKER_CLOSED /* a writer opened and closed it: no tail is left */
 };
 
 /* Read all spools of a source, and hold them against the oracle as of change
  * `at`.  A NULL oracle knows nothing. */
-void checker_run(struct sys *sys, const char *source_dir,
-		 enum checker_how how, const struct oracle *o, uint64_t at,
-		 struct checked *out);
+void checker_run(struct sys *sys, const char *source_dir, enum checker_how how,
+		 const struct oracle *o, uint64_t at, struct checked *out);
 void checked_release(struct checked *c);
 
 /* The same packets and gaps under the same numbers? */

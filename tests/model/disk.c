@@ -22,15 +22,15 @@ enum op_kind { OP_WRITE, OP_TRUNCATE, OP_SYNC, OP_ADD, OP_DEL, OP_RENAME };
 /* One change.  `covered` is the index of the sync that made it durable. */
 struct op {
 	enum op_kind kind;
-	unsigned inode;	   /* the file, or what the name stands for */
-	unsigned dir, dir2;/* of name and of name2 */
+	unsigned inode;	    /* the file, or what the name stands for */
+	unsigned dir, dir2; /* of name and of name2 */
 	char *name, *name2;
-	uint64_t at;	   /* WRITE, and the size of TRUNCATE */
+	uint64_t at; /* WRITE, and the size of TRUNCATE */
 	uint8_t *data;
 	size_t len;
-	uint64_t size;	   /* of the file, as cached, afterwards */
+	uint64_t size; /* of the file, as cached, afterwards */
 	bool resizes;
-	bool lost;	   /* a sync failed over it */
+	bool lost; /* a sync failed over it */
 	uint64_t covered;
 };
 
@@ -40,8 +40,8 @@ struct inode {
 	struct buf now;
 	uint64_t reserved;
 	unsigned handles, names;
-	int locked_by;	 /* a handle, or -1 */
-	uint64_t *ops;	 /* indices of its changes */
+	int locked_by;	       /* a handle, or -1 */
+	uint64_t *ops;	       /* indices of its changes */
 	size_t n_ops, settled; /* all before `settled` are covered or lost */
 };
 
@@ -95,7 +95,7 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/* -- names ------------------------------------------------------------------ */
+/* -- names -------------------------------------------------------------- */
 
 static struct entry *names_find(const struct names *t, unsigned dir,
 				const char *name)
@@ -191,7 +191,7 @@ static bool dir_empty(const struct disk *d, unsigned dir)
 	return true;
 }
 
-/* -- inodes and the record ---------------------------------------------------- */
+/* -- inodes and the record ---------------------------------------------- */
 
 static unsigned new_inode(struct disk *d, bool is_dir)
 {
@@ -301,7 +301,7 @@ static void set_size(struct inode *in, uint64_t bytes)
 	in->now.len = (size_t)bytes;
 }
 
-/* -- failing calls ----------------------------------------------------------- */
+/* -- failing calls ------------------------------------------------------ */
 
 /* True when the fault strikes this call. */
 static bool strikes_locked(struct disk *d, enum disk_call call)
@@ -335,7 +335,7 @@ uint64_t disk_fault_calls(const struct disk *d)
 	return d->fault_calls;
 }
 
-/* -- handles ------------------------------------------------------------------ */
+/* -- handles ------------------------------------------------------------ */
 
 static struct handle *handle_of(struct disk *d, int file, int flags)
 {
@@ -361,7 +361,7 @@ static int new_handle(struct disk *d, unsigned inode, int flags)
 	return HANDLE_BASE + i;
 }
 
-/* -- the calls of struct sys --------------------------------------------------- */
+/* -- the calls of struct sys -------------------------------------------- */
 
 static void truncate_locked(struct disk *d, unsigned file, uint64_t bytes)
 {
@@ -369,8 +369,10 @@ static void truncate_locked(struct disk *d, unsigned file, uint64_t bytes)
 
 	set_size(in, bytes);
 	in->reserved = 0;
-	record_bytes(d, file, (struct op){ .kind = OP_TRUNCATE, .at = bytes,
-					   .resizes = true });
+	record_bytes(d, file,
+		     (struct op){ .kind = OP_TRUNCATE,
+				  .at = bytes,
+				  .resizes = true });
 }
 
 static int open_locked(struct disk *d, const char *path, int flags)
@@ -854,7 +856,7 @@ static void disk_random(struct sys *sys, void *to, size_t len)
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* -- making and ending ---------------------------------------------------------- */
+/* -- making and ending -------------------------------------------------- */
 
 static struct disk *disk_empty(uint64_t seed)
 {
@@ -968,7 +970,7 @@ void *disk_net(struct sys *sys)
 	return disk_of(sys)->net;
 }
 
-/* -- what a power cut leaves ------------------------------------------------------ */
+/* -- what a power cut leaves -------------------------------------------- */
 
 /*
  * The decisions of one cut, in the order in which they come up.  Walking
@@ -1051,8 +1053,8 @@ static void image_put_torn(struct image *im, const struct op *op,
 static void image_write(struct image *im, const struct op *op, uint64_t after,
 			struct disk_choice *c)
 {
-	bool one = op->len == 0 || op->at / SECTOR == (op->at + op->len - 1) /
-							     SECTOR;
+	bool one = op->len == 0 ||
+		   op->at / SECTOR == (op->at + op->len - 1) / SECTOR;
 	unsigned what;
 
 	if (durable(op, after)) {

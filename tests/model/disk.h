@@ -56,7 +56,7 @@ void disk_limit(struct disk *d, uint64_t bytes);
 void disk_kill(struct disk *d);
 void disk_start(struct disk *d);
 
-/* -- power cuts ----------------------------------------------------------- */
+/* -- power cuts --------------------------------------------------------- */
 
 /* Changes recorded so far. */
 uint64_t disk_ops(const struct disk *d);
@@ -91,7 +91,7 @@ struct disk_walk {
 struct disk *disk_walk_next(struct disk_walk *w);
 void disk_walk_end(struct disk_walk *w);
 
-/* -- failing calls --------------------------------------------------------- */
+/* -- failing calls ------------------------------------------------------ */
 
 enum disk_call {
 	DISK_OPEN = 1,
@@ -122,7 +122,7 @@ void disk_fail(struct disk *d, struct disk_fault fault);
 /* How many calls of the fault's kinds came since disk_fail(). */
 uint64_t disk_fault_calls(const struct disk *d);
 
-/* -- for net.c -------------------------------------------------------------- */
+/* -- for net.c ---------------------------------------------------------- */
 
 void disk_set_net(struct disk *d, void *net);
 void *disk_net(struct sys *sys);

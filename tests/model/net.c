@@ -27,17 +27,17 @@ struct piece {
 struct socket {
 	enum state state;
 	unsigned machine;
-	char name[SYS_PEER_MAX];  /* "machine:port" of this end */
+	char name[SYS_PEER_MAX]; /* "machine:port" of this end */
 	char peer_name[SYS_PEER_MAX];
-	int peer;		  /* index, or -1 */
-	int waiting_for;	  /* dialled, not yet accepted: the listener */
-	uint64_t ready;		  /* when a dial is answered */
+	int peer;	 /* index, or -1 */
+	int waiting_for; /* dialled, not yet accepted: the listener */
+	uint64_t ready;	 /* when a dial is answered */
 	struct piece *in;
 	size_t n_in;
-	size_t under_way;	  /* bytes in `in` */
+	size_t under_way; /* bytes in `in` */
 	bool ended, reset;
-	uint64_t ends;		  /* when the end arrives */
-	uint64_t sent, cut;	  /* bytes sent; behind which it breaks */
+	uint64_t ends;	    /* when the end arrives */
+	uint64_t sent, cut; /* bytes sent; behind which it breaks */
 };
 
 struct machine {
@@ -67,8 +67,7 @@ static struct net *net_of(struct sys *sys)
 static unsigned machine_of(const struct net *n, const struct sys *sys)
 {
 	for (unsigned i = 0; i < n->n_machines; i++)
-		if (n->machines[i].disk &&
-		    disk_sys(n->machines[i].disk) == sys)
+		if (n->machines[i].disk && disk_sys(n->machines[i].disk) == sys)
 			return i;
 	abort(); /* it left, and uses a stream all the same */
 }
@@ -80,8 +79,9 @@ static int new_socket(struct net *n, unsigned machine, enum state state)
 	while (i < n->n_sockets && n->sockets[i].state != FREE)
 		i++;
 	if (i == n->n_sockets)
-		n->sockets = mem_grow(n->sockets, (size_t)++n->n_sockets *
-							  sizeof(struct socket));
+		n->sockets =
+			mem_grow(n->sockets, (size_t)++n->n_sockets *
+						     sizeof(struct socket));
 	n->sockets[i] = (struct socket){ .state = state,
 					 .machine = machine,
 					 .peer = -1,
@@ -138,7 +138,7 @@ static void close_socket(struct net *n, int i, bool reset)
 	s->state = FREE;
 }
 
-/* -- the calls of struct sys ---------------------------------------------------- */
+/* -- the calls of struct sys -------------------------------------------- */
 
 static int find_listener(const struct net *n, const char *address)
 {
@@ -160,8 +160,8 @@ static int net_listen(struct sys *sys, const char *address)
 	if (!port || !port[1])
 		return -EINVAL;
 	if (strcmp(port, ":0") == 0)
-		snprintf(name, sizeof(name), "%s:%u",
-			 n->machines[machine].name, PORTS + n->ports++);
+		snprintf(name, sizeof(name), "%s:%u", n->machines[machine].name,
+			 PORTS + n->ports++);
 	else
 		snprintf(name, sizeof(name), "%s%s", n->machines[machine].name,
 			 port);
@@ -253,7 +253,8 @@ static int net_accept(struct sys *sys, int socket, char peer[SYS_PEER_MAX])
 	for (int i = 0; i < n->n_sockets; i++) {
 		struct socket *s = &n->sockets[i];
 
-		if (s->state == DIALLING && s->waiting_for == socket - SOCKETS &&
+		if (s->state == DIALLING &&
+		    s->waiting_for == socket - SOCKETS &&
 		    arrived(n, s->ready)) {
 			s->state = OPEN;
 			s->waiting_for = -1;
@@ -343,8 +344,8 @@ static ssize_t net_send(struct sys *sys, int socket, const void *from,
 		peer->in = mem_grow(peer->in,
 				    (peer->n_in + 1) * sizeof(*peer->in));
 		p = &peer->in[peer->n_in++];
-		*p = (struct piece){ .arrives = n->now +
-						n->weather.latency_ns };
+		*p = (struct piece){ .arrives =
+					     n->now + n->weather.latency_ns };
 		put_bytes(&p->bytes, bytes_of(from, len));
 		peer->under_way += len;
 		s->sent += len;
@@ -379,7 +380,7 @@ static int net_hang_up(struct sys *sys, int socket)
 	return 0;
 }
 
-/* -- the test's side ---------------------------------------------------------------- */
+/* -- the test's side ---------------------------------------------------- */
 
 struct net *net_new(void)
 {

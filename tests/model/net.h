@@ -30,7 +30,7 @@ void net_join(struct net *n, struct disk *d, const char *name);
  */
 void net_leave(struct net *n, struct disk *d);
 
-/* -- time ---------------------------------------------------------------------- */
+/* -- time --------------------------------------------------------------- */
 
 uint64_t net_now(const struct net *n);
 
@@ -40,7 +40,7 @@ void net_advance(struct net *n, uint64_t ns);
 /* Move it to the next moment something arrives; false when nothing will. */
 bool net_advance_to_next(struct net *n);
 
-/* -- weather ------------------------------------------------------------------- */
+/* -- weather ------------------------------------------------------------ */
 
 struct net_weather {
 	uint64_t latency_ns;

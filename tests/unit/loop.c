@@ -236,7 +236,7 @@ TEST(another_thread_stops_the_loop_and_it_may_run_again)
 	loop_free(s.loop);
 }
 
-/* -- signals ------------------------------------------------------------- */
+/* -- signals ------------------------------------------------------------ */
 
 static void raise_term(void *arg)
 {

@@ -58,8 +58,9 @@ static void show(struct disk *d, const char *path, char out[64])
 /* All contents of `path` that a cut now can leave, sorted by first sight. */
 static struct buf outcomes(struct disk *d, const char *path)
 {
-	struct disk_walk w = { .d = d, .from = disk_ops(d), .to = disk_ops(d),
-			       .bound = 1000 };
+	struct disk_walk w = {
+		.d = d, .from = disk_ops(d), .to = disk_ops(d), .bound = 1000
+	};
 	struct buf seen = { 0 };
 	struct disk *state;
 
@@ -173,8 +174,8 @@ TEST(a_write_is_torn_at_sectors_and_nowhere_else)
 	CHECK_EQ(sys_write_full(disk_sys(d), file, new, 1536, 0), 0);
 
 	for (uint64_t seed = 0; seed < 200; seed++) {
-		struct disk *state = disk_crash(d, disk_ops(d), DISK_BY_CHANCE,
-						seed);
+		struct disk *state =
+			disk_crash(d, disk_ops(d), DISK_BY_CHANCE, seed);
 		unsigned which = 0;
 		int f = new_file(state, "f");
 
@@ -289,14 +290,17 @@ TEST(the_nth_call_fails_once_or_from_then_on)
 	int file = new_file(d, "f");
 
 	disk_fail(d, (struct disk_fault){ .calls = DISK_WRITE | DISK_SYNC,
-					  .nth = 1, .error = ENOSPC });
+					  .nth = 1,
+					  .error = ENOSPC });
 	CHECK_EQ(sys->pwrite(sys, file, "ab", 2, 0), 2);
 	CHECK_EQ(sys->sync(sys, file), -ENOSPC);
 	CHECK_EQ(sys->sync(sys, file), 0);
 	CHECK_EQ(disk_fault_calls(d), 3);
 
-	disk_fail(d, (struct disk_fault){ .calls = DISK_WRITE, .nth = 1,
-					  .error = EIO, .sticky = true });
+	disk_fail(d, (struct disk_fault){ .calls = DISK_WRITE,
+					  .nth = 1,
+					  .error = EIO,
+					  .sticky = true });
 	CHECK_EQ(sys->pwrite(sys, file, "ab", 2, 0), 2);
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(sys->pwrite(sys, file, "ab", 2, 0), -EIO);
@@ -391,7 +395,7 @@ TEST(a_walk_over_its_bound_still_sees_both_ends)
 	disk_free(d);
 }
 
-/* -- the network -------------------------------------------------------------- */
+/* -- the network -------------------------------------------------------- */
 
 /* Two machines with a connection between them. */
 struct wire {
@@ -403,7 +407,8 @@ struct wire {
 
 static struct wire new_wire(void)
 {
-	struct wire w = { .net = net_new(), .a = disk_new(1),
+	struct wire w = { .net = net_new(),
+			  .a = disk_new(1),
 			  .b = disk_new(2) };
 
 	net_join(w.net, w.a, "a");

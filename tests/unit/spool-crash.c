@@ -319,6 +319,7 @@ TEST(a_kill_behind_a_failed_sync_promises_nothing_that_is_not_on_the_disk)
 		check_content(d, next, false);
 		/* Now it is promised, and must survive. */
 		after = disk_crash(d, disk_ops(d), DISK_LOSE_ALL, 1);
+		spool_close(s);
 		disk_clock(after)->boot_id = 2;
 		s = open_on(after, &cfg);
 		CHECK_EQ(spool_next(s), next);

@@ -14,7 +14,7 @@
 
 enum { CREATE = SYS_READ | SYS_WRITE | SYS_CREATE };
 
-/* -- the same files in every world --------------------------------------- */
+/* -- the same files in every world -------------------------------------- */
 
 static struct sys *in_memory(void)
 {
@@ -278,7 +278,7 @@ TEST(files_of_the_host_are_for_their_owner_only)
 	CHECK_EQ(st.st_mode & 0777, 0700);
 }
 
-/* -- streams --------------------------------------------------------------- */
+/* -- streams ------------------------------------------------------------ */
 
 static void wait_for(int fd, short events)
 {
@@ -316,7 +316,7 @@ static void close_pair(struct sys *sys, struct pair *p)
 	CHECK_EQ(sys->hang_up(sys, p->ours), 0);
 }
 
-/* -- memory only ----------------------------------------------------------- */
+/* -- memory only -------------------------------------------------------- */
 
 static uint64_t room(struct sys *sys)
 {
@@ -451,7 +451,7 @@ TEST(short_and_interrupted_calls_are_carried_on)
 	CHECK_EQ(slow.sys.close(&slow.sys, file), 0);
 }
 
-/* -- clocks and chance --------------------------------------------------- */
+/* -- clocks and chance -------------------------------------------------- */
 
 TEST(clocks_run_and_chance_differs)
 {
@@ -468,7 +468,7 @@ TEST(clocks_run_and_chance_differs)
 	CHECK(free > 0);
 }
 
-/* -- network ------------------------------------------------------------- */
+/* -- network ------------------------------------------------------------ */
 
 TEST(bytes_travel_both_ways_and_the_end_is_seen)
 {
@@ -559,9 +559,10 @@ TEST(a_port_where_nobody_listens_is_refused)
 
 TEST(addresses_that_are_none_are_refused)
 {
-	static const char *const bad[] = { "",	     "localhost", "127.0.0.1:",
-					   "::1:80", "127.0.0.1:8o",
-					   "127.0.0.1:123456789" };
+	static const char *const bad[] = {
+		"",	  "localhost",	  "127.0.0.1:",
+		"::1:80", "127.0.0.1:8o", "127.0.0.1:123456789"
+	};
 	struct sys *sys = sys_host();
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
