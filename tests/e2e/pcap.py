@@ -3,7 +3,8 @@
 """pcap.py - captures made, read and compared, for the end-to-end tests.
 
   make N [--size B] [--rate PPS] [--link L] [--ns] [--snaplen S] [--first I]
-       a pcap of N packets on standard output; --rate keeps the pace
+       a pcap of N packets on standard output; --rate keeps the pace and
+       says how late it was at worst
   read HOST:PORT [--count N] [--pace BYTES] [--from ADDR] [--out FILE]
        be a reader, strictly: whole records, lengths within the header's
        bound; prints "packets=… gap_ms=… link=… snaplen=… unit=… whole=…"
@@ -30,6 +31,7 @@ def make(o):
     out.write(struct.pack('<IHHIIII', magic, 2, 4, 0, 0, o.snaplen, o.link))
     out.flush()
     begun = time.monotonic()
+    late = 0
     for i in range(o.first, o.first + o.n):
         ns = 1700000000 * 10**9 + i * 1000003
         data = (b'\x02' * 12 + b'\x88\xb5' + struct.pack('<Q', i)
@@ -40,9 +42,12 @@ def make(o):
         if o.rate and i % 10 == 0:
             out.flush()
             wait = begun + (i - o.first) / o.rate - time.monotonic()
+            late = max(late, -wait)
             if wait > 0:
                 time.sleep(wait)
     out.flush()
+    if o.rate:
+        print('late_ms=%d' % (late * 1000), file=sys.stderr)
 
 
 def address(text):

@@ -136,11 +136,11 @@ void names_stop(struct names *n)
 	n->stop = true;
 	pthread_cond_signal(&n->more);
 	pthread_mutex_unlock(&n->lock);
-	clock_gettime(CLOCK_MONOTONIC, &until);
+	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_nsec += STOP_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	if (pthread_clockjoin_np(n->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+	if (pthread_timedjoin_np(n->thread, NULL, &until) != 0)
 		pthread_detach(n->thread);
 	let_go(n);
 }
