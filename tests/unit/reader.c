@@ -295,6 +295,33 @@ TEST(the_descriptor_tells_of_growth_and_of_a_new_spool)
 	spool_reader_close(r);
 }
 
+/* A user may have some 128 descriptors of this kind, and we serve more. */
+TEST(only_a_reader_that_is_asked_for_its_descriptor_takes_one)
+{
+	enum { MANY = 200 };
+	struct spool_config cfg = config_here();
+	struct err err = ERR_NONE;
+	struct spool *s = open_capped(1 << 20, 0);
+	struct spool_reader *r[MANY];
+	int fd;
+
+	for (int i = 0; i < MANY; i++) {
+		r[i] = spool_reader_open(sys_host(), cfg.source_dir, &err);
+		CHECK(r[i] != NULL);
+		(void)read_here_on(r[i]);
+	}
+	/* What grew before it was asked for is told as well. */
+	write_some(s, 1, 5);
+	fd = spool_reader_fd(r[MANY - 1]);
+	CHECK(fd >= 0);
+	CHECK(readable(fd, 5000));
+	CHECK_EQ(read_here_on(r[MANY - 1]).packets, 5);
+	CHECK(!readable(fd, 0));
+	for (int i = 0; i < MANY; i++)
+		spool_reader_close(r[i]);
+	spool_close(s);
+}
+
 TEST(losses_at_the_head_are_seen_when_they_are_durable)
 {
 	const struct spool_note drop = { .is = SPOOL_IS_DROP, .reason = 1,

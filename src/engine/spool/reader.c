@@ -1165,8 +1165,22 @@ static void watch(struct spool_reader *r)
 	free(parent);
 }
 
+/*
+ * Made when somebody asks: most readers are never waited on, and a user may
+ * have only some 128 of these.  What grew before is not missed: taking a watch
+ * away leaves an event, so that the descriptor begins readable.
+ */
 int spool_reader_fd(struct spool_reader *r)
 {
+	/* Only the machine's own files can be watched. */
+	if (r->notify >= 0 || r->sys != sys_host())
+		return r->notify;
+	r->notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (r->notify < 0)
+		return -1;
+	inotify_rm_watch(r->notify,
+			 inotify_add_watch(r->notify, "/", IN_DELETE_SELF));
+	watch(r);
 	return r->notify;
 }
 
@@ -1179,17 +1193,12 @@ struct spool_reader *spool_reader_open(struct sys *sys, const char *source_dir,
 	r->sys = sys;
 	r->source_dir = mem_text(source_dir);
 	r->view.live = r->view.lock = r->pcap = r->idx = -1;
-	/* Only the machine's own files can be watched. */
-	r->notify = sys == sys_host()
-			    ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
-			    : -1;
-	r->watch_dir = r->watch_parent = -1;
+	r->notify = r->watch_dir = r->watch_parent = -1;
 	if (siblings_list(sys, source_dir, &all, err) < 0) {
 		spool_reader_close(r);
 		return NULL;
 	}
 	siblings_release(&all);
-	watch(r);
 	return r;
 }
 
