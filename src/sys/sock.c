@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 enum { KEEP_IDLE_S = 20, KEEP_EACH_S = 10, KEEP_TRIES = 4 };
@@ -13,6 +14,16 @@ enum { LINK_IDLE_S = 3, LINK_EACH_S = 2 };
 static void set(int socket, int level, int name, int value)
 {
 	setsockopt(socket, level, name, &value, sizeof(value));
+}
+
+void sock_allow(size_t n)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= n)
+		return;
+	limit.rlim_cur = n < limit.rlim_max ? n : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 void sock_prepare(int socket, int send_bytes)

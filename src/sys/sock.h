@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Let the process have `n` descriptors, or as many as it may allow itself. */
+void sock_allow(size_t n);
+
 /*
  * Bound what the kernel holds for the peer to about `send_bytes`, and learn
  * within about a minute when the peer's machine is gone.

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -847,6 +848,28 @@ TEST(B14_a_storm_of_clients_leaves_nothing_behind)
 	CHECK(after < before + 20);
 	close(r.fd);
 	finish();
+}
+
+TEST(as_many_descriptors_are_allowed_as_the_clients_need)
+{
+	struct rlimit before, few;
+	struct reader r[50];
+
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){ .rlim_cur = 100, .rlim_max = before.rlim_max };
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	place(true);
+	open_spool(1, 262144, 1 << 20, 64 << 20);
+	begin(",clients=50");
+	for (int i = 0; i < 50; i++)
+		r[i] = live_reader();
+	write_run(10, 100);
+	for (int i = 0; i < 50; i++) {
+		expect(&r[i], 0, 10);
+		close(r[i].fd);
+	}
+	finish();
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 /* -- coming again ---------------------------------------------------------- */

@@ -25,7 +25,10 @@ enum {
 	OUTCOMES_MAX = 64,
 	LINES_A_SECOND = 40,
 	POLL_NS = 5000000,
-	ENDER_NS = 20000000
+	ENDER_NS = 20000000,
+	/* A socket, and what its reader holds open. */
+	CLIENT_FILES = 5,
+	OTHER_FILES = 200
 };
 
 #define TICK_NS	      UINT64_C(1000000000)
@@ -452,6 +455,7 @@ struct feed *feed_new(struct loop *loop, struct sys *sys,
 	f->listening[0] = f->listening[1] = -1;
 	f->lines_left = LINES_A_SECOND;
 	f->cache = chunk_cache_new(cfg->cache_max);
+	sock_allow(cfg->clients_max * CLIENT_FILES + OTHER_FILES);
 	if (cfg->from == FEED_CLIENT)
 		f->places = places_new();
 	if (cfg->names)
