@@ -705,6 +705,8 @@ static int set_up(struct spool_writer *w, struct err *err)
 		return err_sys(err, errno, "no %" PRIu64
 			       " MiB of staging memory", w->size >> 20);
 	}
+	/* A stall of the disk is no time for a fault at each page. */
+	(void)madvise(w->ring, w->size, MADV_HUGEPAGE);
 	w->durable_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->keeper_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
