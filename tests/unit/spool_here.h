@@ -54,9 +54,12 @@ static inline struct sys *sys_here(void)
 {
 	static struct sys fast;
 
-	fast = *sys_host();
-	fast.sync = no_sync;
-	fast.sync_dir = no_sync_dir;
+	/* Once: the writer's threads read it from then on. */
+	if (!fast.sync) {
+		fast = *sys_host();
+		fast.sync = no_sync;
+		fast.sync_dir = no_sync_dir;
+	}
 	return &fast;
 }
 
