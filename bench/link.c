@@ -139,17 +139,22 @@ static void measure(struct sys *sys, bool compress, bool ipcap, uint64_t end)
 	static int number;
 	const struct link_source source = { 1, "", "spool/src1" };
 	struct noise_keypair ak, ck;
-	struct link_agent_config ac = { .sys = sys, .key = &ak,
-					.n_collectors = 1, .sources = &source,
-					.n_sources = 1, .spool_dir = "spool",
+	struct link_agent_config ac = { .sys = sys,
+					.key = &ak,
+					.n_collectors = 1,
+					.sources = &source,
+					.n_sources = 1,
+					.spool_dir = "spool",
 					.compress = compress,
 					.only_ipcap = ipcap };
-	struct mirror_config mc = { .sys = sys, .source = 1, .name = "bench",
+	struct mirror_config mc = { .sys = sys,
+				    .source = 1,
+				    .name = "bench",
 				    .spool = SPOOL_CONFIG_DEFAULT,
 				    .writer = SPOOL_WRITER_CONFIG_DEFAULT };
-	struct link_collector_config cc = { .sys = sys, .key = &ck,
-					    .n_mirrors = 1,
-					    .ack_every = 4096 };
+	struct link_collector_config cc = {
+		.sys = sys, .key = &ck, .n_mirrors = 1, .ack_every = 4096
+	};
 	struct link_beat beat = { 0 };
 	struct mirror_status st;
 	struct err err = ERR_NONE;
@@ -176,8 +181,8 @@ static void measure(struct sys *sys, bool compress, bool ipcap, uint64_t end)
 	began = now_s() - began;
 	mirror_status(m, &st);
 	printf("%-5s %-11s %7.1f MB/s of records, %8.0f packets/s, %4.1f %% "
-	       "on the wire\n", ipcap ? "ipcap" : "weir",
-	       compress ? "compressed" : "plain",
+	       "on the wire\n",
+	       ipcap ? "ipcap" : "weir", compress ? "compressed" : "plain",
 	       (double)st.bytes / 1e6 / began, (double)st.packets / began,
 	       100.0 * (double)crossed / (double)st.bytes);
 	mirror_close(m);

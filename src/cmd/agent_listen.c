@@ -81,9 +81,10 @@ static int read_source(struct listen *l, int i, struct err *err)
 static int read_sources(struct listen *l, struct err *err)
 {
 	if (l->ids.n > LINK_SOURCES_MAX)
-		return err_set(err, ERR_USAGE, "%d sources, at most %d are "
-			       "served by one agent", l->ids.n,
-			       LINK_SOURCES_MAX);
+		return err_set(err, ERR_USAGE,
+			       "%d sources, at most %d are "
+			       "served by one agent",
+			       l->ids.n, LINK_SOURCES_MAX);
 	for (int i = 0; i < l->ids.n; i++)
 		if (read_source(l, i, err) < 0)
 			return err->code;
@@ -93,19 +94,21 @@ static int read_sources(struct listen *l, struct err *err)
 static int read_keys(struct listen *l, struct err *err)
 {
 	if (!l->peers.n)
-		return err_set(err, ERR_USAGE, "no --peer is given: name the "
+		return err_set(err, ERR_USAGE,
+			       "no --peer is given: name the "
 			       "public key of each collector that may connect "
 			       "(weir keygen prints it)");
 	if (l->peers.n > COLLECTORS_MAX)
 		return err_set(err, ERR_USAGE, "%d --peer, at most %d",
 			       l->peers.n, COLLECTORS_MAX);
 	for (int i = 0; i < l->peers.n; i++)
-		if (key_parse(bytes_of_text(l->peers.at[i]),
-			      l->collectors[i]) < 0)
-			return err_set(err, ERR_USAGE, "--peer %.60s is not a "
+		if (key_parse(bytes_of_text(l->peers.at[i]), l->collectors[i]) <
+		    0)
+			return err_set(err, ERR_USAGE,
+				       "--peer %.60s is not a "
 				       "public key: %d characters, as keygen "
-				       "prints them", l->peers.at[i],
-				       KEYFILE_TEXT);
+				       "prints them",
+				       l->peers.at[i], KEYFILE_TEXT);
 	return cmd_keys_load(l->key_file, l->any_key_mode, &l->key, err);
 }
 
@@ -143,8 +146,10 @@ static void write_links(void *arg)
 	put_u8(&text, '\0');
 	if (memory_replace(sys_host(), l->spool_dir, "links",
 			   (const char *)text.p, &err) < 0)
-		log_warn("link", "%s; capture may take the link's own packets "
-			 "in", err.text);
+		log_warn("link",
+			 "%s; capture may take the link's own packets "
+			 "in",
+			 err.text);
 	buf_release(&text);
 }
 
@@ -164,8 +169,8 @@ static bool read_stats(void *arg, const struct link_source *source,
 		return false;
 	rc = sys_read_full(sys, file, bytes, sizeof(bytes), 0);
 	sys->close(sys, file);
-	if (rc < 0 || capture_stats_parse(bytes_of(bytes, sizeof(bytes)),
-					  &s) < 0)
+	if (rc < 0 ||
+	    capture_stats_parse(bytes_of(bytes, sizeof(bytes)), &s) < 0)
 		return false;
 	*stats = (struct link_capture_stats){
 		.captured = s.captured,
@@ -264,8 +269,10 @@ static int start(struct listen *l, struct err *err)
 		 link_server_bound(l->server), l->peers.n,
 		 l->peers.n == 1 ? "" : "s");
 	if (l->keylog_file && *l->keylog_file)
-		log_warn("link", "--keylog-file %s: this version relays no "
-			 "TLS keys", l->keylog_file);
+		log_warn("link",
+			 "--keylog-file %s: this version relays no "
+			 "TLS keys",
+			 l->keylog_file);
 	write_links(l);
 	run(l);
 	return 0;

@@ -93,8 +93,10 @@ static int read_source(struct collector *c, int i, struct err *err)
 		const char *name = c->names.at[i];
 
 		if (!*name || *name == '.' || strchr(name, '/'))
-			return err_set(err, ERR_USAGE, "--src-name %s cannot "
-				       "name a directory", name);
+			return err_set(err, ERR_USAGE,
+				       "--src-name %s cannot "
+				       "name a directory",
+				       name);
 		s->name = mem_text(name);
 	} else {
 		s->name = mem_format("src%u", s->id);
@@ -103,22 +105,26 @@ static int read_source(struct collector *c, int i, struct err *err)
 	for (int k = 0; k < i; k++)
 		if (c->sources[k].id == s->id ||
 		    strcmp(c->sources[k].name, s->name) == 0)
-			return err_set(err, ERR_USAGE, "source %u (%s) is "
-				       "given twice", s->id, s->name);
+			return err_set(err, ERR_USAGE,
+				       "source %u (%s) is "
+				       "given twice",
+				       s->id, s->name);
 	return 0;
 }
 
 static int read_sources(struct collector *c, struct err *err)
 {
 	if (c->ids.n > SOURCES_MAX)
-		return err_set(err, ERR_USAGE, "%d sources, at most %d are "
-			       "collected by one collector", c->ids.n,
-			       SOURCES_MAX);
+		return err_set(err, ERR_USAGE,
+			       "%d sources, at most %d are "
+			       "collected by one collector",
+			       c->ids.n, SOURCES_MAX);
 	for (int i = 0; i < c->ids.n; i++)
 		if (read_source(c, i, err) < 0)
 			return err->code;
 	if (!c->agent != !c->agent_key)
-		return err_set(err, ERR_USAGE, "--agent and --agent-key go "
+		return err_set(err, ERR_USAGE,
+			       "--agent and --agent-key go "
 			       "together: an agent is known by its key");
 	return cmd_keys_load(c->key_file, c->any_key_mode, &c->key, err);
 }
@@ -166,14 +172,16 @@ static int open_feed(struct collector *c, int i, struct err *err)
 	colon = strrchr(cfg.listen, ':');
 	if (i && colon && text_to_uint(colon + 1, &port) == 0 && port) {
 		if (port + (uint64_t)i > 65535)
-			return err_set(err, ERR_USAGE, "--listen %s leaves no "
-				       "port for source %d", c->listen, i + 1);
-		snprintf(colon + 1, sizeof(cfg.listen) -
-			 (size_t)(colon + 1 - cfg.listen), "%u",
-			 (unsigned)port + (unsigned)i);
+			return err_set(err, ERR_USAGE,
+				       "--listen %s leaves no "
+				       "port for source %d",
+				       c->listen, i + 1);
+		snprintf(colon + 1,
+			 sizeof(cfg.listen) - (size_t)(colon + 1 - cfg.listen),
+			 "%u", (unsigned)port + (unsigned)i);
 	}
-	c->feeds[i] = feed_new(c->loop, sys_host(), c->sources[i].dir, &cfg,
-			       err);
+	c->feeds[i] =
+		feed_new(c->loop, sys_host(), c->sources[i].dir, &cfg, err);
 	if (!c->feeds[i])
 		return err->code;
 	log_info("feed", "%s is served at %s", c->sources[i].name,
@@ -237,9 +245,11 @@ static int first_target(struct collector *c, struct err *err)
 		return 0;
 	}
 	if (key_parse(bytes_of_text(c->agent_key), key) < 0)
-		return err_set(err, ERR_USAGE, "--agent-key %.60s is not a "
+		return err_set(err, ERR_USAGE,
+			       "--agent-key %.60s is not a "
 			       "public key: %d characters, as keygen prints "
-			       "them", c->agent_key, KEYFILE_TEXT);
+			       "them",
+			       c->agent_key, KEYFILE_TEXT);
 	link_dialer_target(c->dialer, c->agent, key);
 	return 0;
 }
@@ -424,16 +434,16 @@ static const struct {
 	  "Packets lost at the agent's interface.", interface_drops },
 	{ METRIC_GAUGE, "ipcap_agent_spool_bytes",
 	  "Bytes of the agent's spool.", spool_bytes },
-	{ METRIC_GAUGE, "weir_collector_connected",
-	  "Whether the link is up.", connected },
+	{ METRIC_GAUGE, "weir_collector_connected", "Whether the link is up.",
+	  connected },
 	{ METRIC_COUNTER, "weir_collector_missing_packets_total",
 	  "Packets in the gaps.", missing },
 	{ METRIC_COUNTER, "weir_collector_double_packets_total",
 	  "Packets that came again and were dropped.", doubles },
 	{ METRIC_COUNTER, "weir_collector_siblings_total",
 	  "Spools begun beside the mirror's first.", siblings },
-	{ METRIC_GAUGE, "weir_collector_mirror_bytes",
-	  "Bytes of the mirror.", mirror_bytes },
+	{ METRIC_GAUGE, "weir_collector_mirror_bytes", "Bytes of the mirror.",
+	  mirror_bytes },
 	{ METRIC_GAUGE, "weir_collector_degraded",
 	  "Whether the mirror's disk refuses.", degraded },
 };
@@ -550,8 +560,7 @@ int cmd_collector(int argc, char **argv)
 	const struct opt opts[] = {
 		OPT_TEXT('a', "agent", &c.agent, "HOST:PORT",
 			 "the agent, instead of DIR/vulnbox.yml"),
-		OPT_TEXT(0, "agent-key", &c.agent_key, "KEY",
-			 "its public key"),
+		OPT_TEXT(0, "agent-key", &c.agent_key, "KEY", "its public key"),
 		OPT_TEXT('c', "config-dir", &c.config_dir, "DIR",
 			 "where vulnbox.yml is; changes are taken at once"),
 		OPT_UINT(0, "noise-port", &c.noise_port, 0, 65535, "PORT",
@@ -571,15 +580,17 @@ int cmd_collector(int argc, char **argv)
 			 "serve the first mirror as PCAP-over-IP there, the "
 			 "next one a port higher, and so on; empty: nowhere"),
 		OPT_SIZE(0, "mirror-retention-bytes", &c.retention, 1 << 20,
-			 UINT64_MAX, "what a mirror may take; its oldest goes "
+			 UINT64_MAX,
+			 "what a mirror may take; its oldest goes "
 			 "first"),
 		OPT_DURATION(0, "mirror-retention-age", &c.retention_age, 0,
-			     UINT64_MAX, "how old a packet may get; 0: any "
+			     UINT64_MAX,
+			     "how old a packet may get; 0: any "
 			     "age"),
 		OPT_SIZE(0, "mirror-rotate-bytes", &c.rotate, 64 << 10,
 			 UINT64_C(1) << 40, "length of a mirror's files"),
-		OPT_UINT(0, "ack-every", &c.ack_every, 1, UINT32_MAX,
-			 "PACKETS", "acknowledge after so many, and once a "
+		OPT_UINT(0, "ack-every", &c.ack_every, 1, UINT32_MAX, "PACKETS",
+			 "acknowledge after so many, and once a "
 			 "second"),
 		OPT_UINT(0, "snaplen", &c.snaplen, 1, PACKET_MAX, "BYTES",
 			 "taken for ipcap's sake; the agent says it"),

@@ -159,8 +159,9 @@ static void begin(struct seen *s, const struct spool_event *ev, uint64_t *bad,
 	if (s->any)
 		*bad += s->wrong;
 	report(s, sums);
-	*s = (struct seen){ .any = true, .first = ev->at, .next = ev->at,
-			    .sum = sum };
+	*s = (struct seen){
+		.any = true, .first = ev->at, .next = ev->at, .sum = sum
+	};
 	hex_of(s->origin, bytes_of(ev->identity->origin, SPOOL_ID));
 	EVP_DigestInit_ex(sum, EVP_sha256(), NULL);
 }
@@ -216,8 +217,8 @@ static int check(const char *dir, bool sums)
 			 ev.note.is == SPOOL_IS_GAP)
 			take_gap(&s, ev.at, ev.note.value);
 		else if (ev.kind == SPOOL_EVENT_NOTE)
-			s.drops += ev.note.is == SPOOL_IS_DROP ?
-					   ev.note.value : 0;
+			s.drops +=
+				ev.note.is == SPOOL_IS_DROP ? ev.note.value : 0;
 		else if (spool_reader_load(r, &ev, &b, &err) == 0)
 			take_run(&s, &ev);
 		else

@@ -120,8 +120,9 @@ int main(int argc, char **argv)
 			close(b);
 			continue;
 		}
-		carry(a, b, cuts > 0 ? min + next_random() % (max - min + 1) :
-				       UINT64_MAX);
+		carry(a, b,
+		      cuts > 0 ? min + next_random() % (max - min + 1)
+			       : UINT64_MAX);
 		if (--cuts == 0) {
 			printf("cuts done\n");
 			fflush(stdout);

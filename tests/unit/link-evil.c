@@ -114,8 +114,12 @@ static void say_source(struct evil *e, int verdict, int origin, uint64_t at)
 	struct weirlink_frame f = { .type = WEIRLINK_SOURCE, .at = at };
 
 	f.as_source = (struct weirlink_source){
-		.verdict = (uint8_t)verdict, .linktype = 1,
-		.snaplen = 65536, .oldest = at, .head = at, .name = "game",
+		.verdict = (uint8_t)verdict,
+		.linktype = 1,
+		.snaplen = 65536,
+		.oldest = at,
+		.head = at,
+		.name = "game",
 	};
 	f.as_source.origin[0] = (uint8_t)origin;
 	f.as_source.id[0] = (uint8_t)origin;
@@ -337,7 +341,8 @@ static void a_gap_to_the_end(struct evil *e)
 
 static void another_source(struct evil *e)
 {
-	struct weirlink_frame f = { .type = WEIRLINK_GAP, .source = 9,
+	struct weirlink_frame f = { .type = WEIRLINK_GAP,
+				    .source = 9,
 				    .at = 30 };
 
 	f.as_gap.to = 31;
@@ -394,12 +399,24 @@ static void four_gigabytes(struct evil *e)
 TEST(an_agent_that_lies_ends_the_session_and_changes_nothing)
 {
 	static void (*const lies[])(struct evil *) = {
-		lie_of_index,	   lie_of_sign,	      lie_of_crc,
-		lie_of_count,	   lie_of_time,	      half_a_record,
-		no_zstd,	   a_bomb,	      a_gap_from_beyond,
-		a_gap_back,	   a_gap_too_wide,    a_gap_to_the_end,
-		another_source,	   a_note_from_beyond, a_resumed_stranger,
-		out_of_sequence,   type_55,	      a_collectors_frame,
+		lie_of_index,
+		lie_of_sign,
+		lie_of_crc,
+		lie_of_count,
+		lie_of_time,
+		half_a_record,
+		no_zstd,
+		a_bomb,
+		a_gap_from_beyond,
+		a_gap_back,
+		a_gap_too_wide,
+		a_gap_to_the_end,
+		another_source,
+		a_note_from_beyond,
+		a_resumed_stranger,
+		out_of_sequence,
+		type_55,
+		a_collectors_frame,
 		four_gigabytes,
 	};
 
@@ -496,7 +513,8 @@ TEST(I30_an_agent_that_does_not_answer_the_handshake_is_dropped)
 	c = link_collector_end(e.p.collector);
 	CHECK_EQ(c->calls->deadline(c), e.p.now + LINK_HANDSHAKE_NS);
 	CHECK_EQ(c->calls->work(c, e.p.now + LINK_HANDSHAKE_NS - 1,
-				&e.p.collector_err), 0);
+				&e.p.collector_err),
+		 0);
 	CHECK(c->calls->work(c, e.p.now + LINK_HANDSHAKE_NS,
 			     &e.p.collector_err) < 0);
 	end(&e);
@@ -506,10 +524,12 @@ TEST(I30_an_agent_that_does_not_answer_the_handshake_is_dropped)
 
 static void put_preamble(struct buf *b, uint64_t from, const char *epoch)
 {
-	struct ipcap_preamble p = { .compression = "none", .n_sources = 1,
+	struct ipcap_preamble p = { .compression = "none",
+				    .n_sources = 1,
 				    .n_resume = 1 };
 
-	p.sources[0] = (struct ipcap_source){ .id = 1, .linktype = 1,
+	p.sources[0] = (struct ipcap_source){ .id = 1,
+					      .linktype = 1,
 					      .snaplen = 65536 };
 	strcpy(p.sources[0].epoch, epoch);
 	p.resume[0] = (struct ipcap_resume){ 1, from };
@@ -518,7 +538,8 @@ static void put_preamble(struct buf *b, uint64_t from, const char *epoch)
 
 static void put_ipcap_packets(struct buf *b, uint64_t base, uint32_t count)
 {
-	struct ipcap_frame f = { .type = IPCAP_BATCH, .source = 1,
+	struct ipcap_frame f = { .type = IPCAP_BATCH,
+				 .source = 1,
 				 .base = base };
 	struct buf records = { 0 };
 	struct cursor c;
@@ -538,7 +559,8 @@ static void put_ipcap_packets(struct buf *b, uint64_t base, uint32_t count)
 
 static void put_ipcap_gap_frame(struct buf *b, uint64_t from, uint64_t to)
 {
-	struct ipcap_frame f = { .type = IPCAP_GAP, .flags = IPCAP_GAP_FLAG,
+	struct ipcap_frame f = { .type = IPCAP_GAP,
+				 .flags = IPCAP_GAP_FLAG,
 				 .source = 1 };
 	struct ipcap_gap g = { 1, from, to };
 	size_t begun = ipcap_frame_begin(b);
@@ -848,8 +870,10 @@ TEST(I31_the_first_frame_of_an_ipcap_collector_must_be_a_whole_ack)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct ipcap_frame f = { .type = cases[i].type, .source = 9,
-					 .flags = 0xffff, .seq = 3 };
+		struct ipcap_frame f = { .type = cases[i].type,
+					 .source = 9,
+					 .flags = 0xffff,
+					 .seq = 3 };
 		uint8_t zeros[32] = { 0 };
 		struct asker k;
 
@@ -914,8 +938,8 @@ TEST(message_1_played_again_changes_nothing)
 	CHECK(!link_agent_live(copy));
 	CHECK_EQ(atomic_load(&k.p.agent_counts.sessions), 0);
 	/* A record of another session does not open here. */
-	CHECK(a->calls->take(a, bytes_of("\0\20aaaaaaaaaaaaaaaa", 18),
-			     k.p.now, &err) < 0);
+	CHECK(a->calls->take(a, bytes_of("\0\20aaaaaaaaaaaaaaaa", 18), k.p.now,
+			     &err) < 0);
 	CHECK(!link_agent_live(copy));
 	link_agent_free(copy);
 	buf_release(&message);

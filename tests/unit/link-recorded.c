@@ -13,8 +13,14 @@
 #include "link_here.h"
 
 static const char *const scenarios[] = {
-	"a-plain", "b-zstd", "c-resume-437", "d-gap", "e-keylog",
-	"f-beyond-head", "f2-beyond-head-same-epoch", "g-big-raw",
+	"a-plain",
+	"b-zstd",
+	"c-resume-437",
+	"d-gap",
+	"e-keylog",
+	"f-beyond-head",
+	"f2-beyond-head-same-epoch",
+	"g-big-raw",
 	"h-caught-up",
 };
 enum { SCENARIOS = 9 };
@@ -203,8 +209,7 @@ static void play_before(struct player *y, const struct scenario *s)
 	if (!s->wanted)
 		return;
 	p.sources[0] = (struct ipcap_source){ .id = s->source,
-					      .linktype =
-						      (uint16_t)s->linktype,
+					      .linktype = (uint16_t)s->linktype,
 					      .snaplen = 65536 };
 	strcpy(p.sources[0].epoch, s->epoch_before);
 	put_ipcap_preamble(&stream, &p);
@@ -246,8 +251,8 @@ static void check_records(const struct scenario *s, const struct run *r)
 static struct content read_mirror(const struct scenario *s)
 {
 	struct err err = ERR_NONE;
-	struct spool_reader *r = spool_reader_open(
-		sys_here(), t_path("mirror/src1"), &err);
+	struct spool_reader *r =
+		spool_reader_open(sys_here(), t_path("mirror/src1"), &err);
 	struct content got = { 0 };
 	struct spool_event ev;
 	struct buf b = { 0 };
@@ -283,8 +288,7 @@ static struct content settled(const struct scenario *s, struct player *y)
 	for (int tries = 0; tries < 2000; tries++) {
 		got = read_mirror(s);
 		if (got.next == mirror_durable(y->p.mirror) ||
-		    mirror_target(y->p.mirror) !=
-			    mirror_identity(y->p.mirror))
+		    mirror_target(y->p.mirror) != mirror_identity(y->p.mirror))
 			break;
 		poll(NULL, 0, 5);
 	}
@@ -299,8 +303,7 @@ static uint64_t packets_after(const struct scenario *s)
 	size_t i;
 	json_t *file;
 
-	json_array_foreach(files, i, file)
-		sum += number(file, "packets");
+	json_array_foreach(files, i, file) sum += number(file, "packets");
 	return sum;
 }
 
@@ -312,8 +315,7 @@ static void play_scenario(struct scenario *s, struct player *y)
 	mirror_close(y->p.mirror);
 	y->p.mirror = mirror_of_source(s->source);
 	remove(t_path("keys.log"));
-	y->keys = keysink_open(sys_here(), t_path("keys.log"),
-			       &y->p.agent_err);
+	y->keys = keysink_open(sys_here(), t_path("keys.log"), &y->p.agent_err);
 	CHECK(y->keys != NULL);
 	play_before(y, s);
 	play(y, s->from_agent);
@@ -387,15 +389,13 @@ TEST(I62_I63_I64_recorded_key_lines_give_the_recorded_file)
 
 	load(&s, "e-keylog");
 	play_scenario(&s, &y);
-	want = json_string_value(
-		json_object_get(json_object_get(s.all, "keylog"),
-				"collector_sslkeylog_file"));
+	want = json_string_value(json_object_get(
+		json_object_get(s.all, "keylog"), "collector_sslkeylog_file"));
 	CHECK_BYTES(t_load(t_path("keys.log")), bytes_of_text(want));
 	/* Sent again, over another connection and another start. */
 	stop_playing(&y);
 	keysink_close(y.keys);
-	y.keys = keysink_open(sys_here(), t_path("keys.log"),
-			      &y.p.agent_err);
+	y.keys = keysink_open(sys_here(), t_path("keys.log"), &y.p.agent_err);
 	play(&y, s.from_agent);
 	CHECK_BYTES(t_load(t_path("keys.log")), bytes_of_text(want));
 	end_play(&y);
@@ -496,12 +496,14 @@ static void check_stream(const struct scenario *s, const struct answer *k)
 		CHECK_EQ(f.base, next);
 		if (f.flags & IPCAP_COMPRESSED)
 			CHECK_EQ(zframe_unpack(&z, f.payload, &flat,
-					       IPCAP_INFLATED_MAX), 0);
+					       IPCAP_INFLATED_MAX),
+				 0);
 		else
 			put_bytes(&flat, f.payload);
-		CHECK_EQ(ipcap_batch_records(buf_bytes(&flat), &records,
-					     &count), 0);
-		CHECK(count <= IPCAP_BATCH_COUNT);	/* I36 */
+		CHECK_EQ(
+			ipcap_batch_records(buf_bytes(&flat), &records, &count),
+			0);
+		CHECK(count <= IPCAP_BATCH_COUNT); /* I36 */
 		CHECK(flat.len <= IPCAP_BATCH_BYTES);
 		run.records = buf_bytes(&records);
 		check_records(s, &run);
@@ -538,8 +540,8 @@ TEST(X06_I36_a_recorded_ipcap_collector_gets_the_same_packets_from_our_agent)
 				was.origin[0] ^= 1;
 			link_fingerprint(print, k.p.collector_key.public);
 			CHECK_OK(memory_put_served(sys_here(), t_path("spool"),
-						   s.source, print, &was,
-						   &err), &err);
+						   s.source, print, &was, &err),
+				 &err);
 		}
 		k.p.agent = link_agent_new(&k.p.agent_cfg, k.p.now);
 		link_wire_dial(&k.wire, &k.p.collector_key,

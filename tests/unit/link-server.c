@@ -98,8 +98,9 @@ static void send_out(struct client *c)
 	struct bytes out = link_wire_out(&c->wire);
 
 	if (out.len)
-		CHECK_EQ(sys_host()->send(sys_host(), c->socket, out.p,
-					  out.len), out.len);
+		CHECK_EQ(
+			sys_host()->send(sys_host(), c->socket, out.p, out.len),
+			out.len);
 	link_wire_sent(&c->wire, out.len);
 }
 
@@ -206,7 +207,8 @@ TEST(message_1_played_a_thousand_times_harms_no_session)
 		put_bytes(&again.wire.out, buf_bytes(&message));
 		put_bytes(&again.wire.out,
 			  bytes_of("\0\x20"
-				   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 34));
+				   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+				   34));
 		send_out(&again);
 		d.now += 60 * (uint64_t)MS;
 		run(&d);
@@ -217,7 +219,8 @@ TEST(message_1_played_a_thousand_times_harms_no_session)
 		/* The live one has to speak, or it would be silent by now. */
 		if (i % 100 == 0) {
 			struct weirlink_frame f = {
-				.type = WEIRLINK_ACK, .source = 1,
+				.type = WEIRLINK_ACK,
+				.source = 1,
 				.sequence = 1 + (uint64_t)i / 100
 			};
 			struct err err = ERR_NONE;
@@ -289,8 +292,8 @@ TEST(one_address_may_knock_five_times_at_once_and_twenty_times_a_second)
 	CHECK(!rate_allows(&r, "10.0.0.1:2", now));
 	passed = 0;
 	for (int ms = 1; ms <= 1000; ms++)
-		passed += rate_allows(&r, "10.0.0.1:1",
-				      now + (uint64_t)ms * MS);
+		passed +=
+			rate_allows(&r, "10.0.0.1:1", now + (uint64_t)ms * MS);
 	CHECK_EQ(passed, LINK_RATE);
 	/* A flood of other addresses costs the table, not the memory. */
 	for (int i = 0; i < 100000; i++) {

@@ -164,8 +164,9 @@ TEST(I28_a_flipped_bit_anywhere_ends_the_connection)
 			/* A length made longer waits, and never opens. */
 			if (at >= 2)
 				CHECK(rc != ERR_AGAIN);
-			CHECK(!(stage == 0 ? to->open :
-				stage == 1 ? to->open : to->proven));
+			CHECK(!(stage == 0   ? to->open
+				: stage == 1 ? to->open
+					     : to->proven));
 			end(&e);
 		}
 	}

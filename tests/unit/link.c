@@ -275,7 +275,7 @@ TEST(I40_a_fresh_mirror_says_what_was_gone_before_it_asked)
 		begin(&p, i);
 		oldest = write_reaped(100);
 		pair_session(&p);
-				g = mirror_got(&p);
+		g = mirror_got(&p);
 		CHECK_EQ(g.gaps, 1);
 		CHECK_EQ(g.gap_from[0], 0);
 		CHECK_EQ(g.gap_to[0], oldest);
@@ -286,7 +286,7 @@ TEST(I40_a_fresh_mirror_says_what_was_gone_before_it_asked)
 		p.mirror = mirror_here();
 		append(1, 10);
 		pair_session(&p);
-				g = mirror_got(&p);
+		g = mirror_got(&p);
 		CHECK_EQ(g.begins, 1);
 		CHECK_EQ(g.next, 2010);
 		pair_release(&p);
@@ -317,7 +317,7 @@ TEST(a_mirror_that_stopped_right_behind_a_gap_goes_on)
 			p.mirror = mirror_here();
 			p.cut = NO_CUT;
 			pair_session(&p);
-						g = mirror_got(&p);
+			g = mirror_got(&p);
 			CHECK_EQ(g.begins, 1);
 			CHECK_EQ(g.gaps, 1);
 
@@ -414,7 +414,7 @@ TEST(a_spool_with_another_past_is_told_by_its_chain)
 	append(4, 25);
 	append(1, 50);
 	pair_session(&p);
-		g = mirror_got(&p);
+	g = mirror_got(&p);
 	CHECK_EQ(g.begins, 2);
 	CHECK_EQ(g.packets, 200 + 250);
 	pair_release(&p);
@@ -575,7 +575,8 @@ TEST(drops_are_carried_to_their_place_and_not_twice)
 {
 	const struct spool_note drop = { .is = SPOOL_IS_DROP,
 					 .reason = SPOOL_DROP_KERNEL,
-					 .value = 7, .begin_ns = 1,
+					 .value = 7,
+					 .begin_ns = 1,
 					 .end_ns = 2 };
 	struct err err = ERR_NONE;
 	struct spool *s;
@@ -703,7 +704,8 @@ TEST(I61_several_sources_share_a_link_without_cross_talk)
 	write_some(s, 2, 35);
 	spool_close(s);
 	sources[0] = p.source;
-	sources[1] = (struct link_source){ .id = 5, .name = "",
+	sources[1] = (struct link_source){ .id = 5,
+					   .name = "",
 					   .dir = t_path("spool/src5") };
 	p.agent_cfg.sources = sources;
 	p.agent_cfg.n_sources = 2;

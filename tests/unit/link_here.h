@@ -71,7 +71,8 @@ static inline void pair_init(struct pair *p)
 	noise_keypair_of(&p->agent_key, (const uint8_t[NOISE_KEY]){ 1 });
 	noise_keypair_of(&p->collector_key, (const uint8_t[NOISE_KEY]){ 2 });
 	memcpy(p->listed[0], p->collector_key.public, NOISE_KEY);
-	p->source = (struct link_source){ .id = 1, .name = "",
+	p->source = (struct link_source){ .id = 1,
+					  .name = "",
 					  .dir = t_path("spool/src1") };
 	p->agent_cfg = (struct link_agent_config){
 		.sys = sys_here(),

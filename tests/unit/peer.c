@@ -20,7 +20,8 @@ TEST(ipcaps_file_gives_address_port_and_key)
 
 	CHECK_OK(parse("# comment\nip: 10.10.3.2\nnoise_port: 7000\n"
 		       "services: [a, {b: c}]\nnoise_pubkey: " KEY "\n",
-		       &p, &err), &err);
+		       &p, &err),
+		 &err);
 	peer_address(address, &p);
 	CHECK_STR(address, "10.10.3.2:7000");
 	CHECK_EQ(p.key[0], 0xd6);
@@ -86,7 +87,8 @@ TEST(a_nested_key_is_not_taken_for_an_outer_one)
 	CHECK(parse("x:\n  ip: 1.2.3.4\n  noise_pubkey: " KEY "\n", &p, &err) ==
 	      ERR_MALFORMED);
 	CHECK_OK(parse("? [a, b]\n: [c]\nip: h\nnoise_pubkey: " KEY "\n", &p,
-		       &err), &err);
+		       &err),
+		 &err);
 }
 
 TEST(I53_a_missing_file_is_gone_and_its_coming_is_seen)

@@ -10,9 +10,10 @@ static const uint8_t some_id[16] = "0123456789abcdef";
 static void put_each(struct buf *b)
 {
 	struct weirlink_frame f = { .source = 7, .sequence = 3, .at = 11 };
-	struct weirlink_entry e[2] = { { .source = 1, .next = 5 },
-				       { .source = 2, .flags = WEIRLINK_HAS,
-					 .next = 6, .chain = 9 } };
+	struct weirlink_entry e[2] = {
+		{ .source = 1, .next = 5 },
+		{ .source = 2, .flags = WEIRLINK_HAS, .next = 6, .chain = 9 }
+	};
 
 	memcpy(e[1].origin, some_id, 16);
 	put_weirlink_resume(b, 0, e, 2);
@@ -22,17 +23,19 @@ static void put_each(struct buf *b)
 	f.as_source = (struct weirlink_source){ .verdict = WEIRLINK_FRESH,
 						.linktype = 101,
 						.snaplen = 262144,
-						.oldest = 4, .head = 8,
+						.oldest = 4,
+						.head = 8,
 						.name = "game" };
 	memcpy(f.as_source.origin, some_id, 16);
 	put_weirlink(b, &f);
 	f.type = WEIRLINK_RUN;
-	f.as_run = (struct weirlink_run){
-		.run = { .count = 1, .crc = 77, .min_ns = 5, .max_ns = 6,
-			 .chain = 99 },
-		.raw_len = 16,
-		.body = bytes_of(some_id, 16)
-	};
+	f.as_run = (struct weirlink_run){ .run = { .count = 1,
+						   .crc = 77,
+						   .min_ns = 5,
+						   .max_ns = 6,
+						   .chain = 99 },
+					  .raw_len = 16,
+					  .body = bytes_of(some_id, 16) };
 	put_weirlink(b, &f);
 	f.type = WEIRLINK_GAP;
 	f.as_gap = (struct weirlink_gap){ .to = 12, .reason = 1 };
@@ -57,11 +60,11 @@ static void put_each(struct buf *b)
 
 TEST(each_frame_reads_back_as_it_was_put)
 {
-	static const uint8_t order[] = {
-		WEIRLINK_RESUME, WEIRLINK_ACK, WEIRLINK_SOURCE, WEIRLINK_RUN,
-		WEIRLINK_GAP, WEIRLINK_NOTE, WEIRLINK_BEAT, WEIRLINK_ERROR,
-		WEIRLINK_KEYLOG, WEIRLINK_END
-	};
+	static const uint8_t order[] = { WEIRLINK_RESUME, WEIRLINK_ACK,
+					 WEIRLINK_SOURCE, WEIRLINK_RUN,
+					 WEIRLINK_GAP,	  WEIRLINK_NOTE,
+					 WEIRLINK_BEAT,	  WEIRLINK_ERROR,
+					 WEIRLINK_KEYLOG, WEIRLINK_END };
 	struct weirlink_frame f;
 	struct weirlink_entry e;
 	struct buf b = { 0 };
@@ -122,7 +125,8 @@ TEST(frames_cut_at_any_byte_wait_for_more)
 			size_t other;
 
 			CHECK_EQ(weirlink_parse(bytes_of(b.p + at, cut), &f,
-						&other), ERR_AGAIN);
+						&other),
+				 ERR_AGAIN);
 		}
 		at += size;
 	}
@@ -159,16 +163,16 @@ TEST(what_breaks_a_bound_is_refused)
 	CHECK_EQ(patched(WEIRLINK_SOURCE, H, 0), ERR_MALFORMED);
 	CHECK_EQ(patched(WEIRLINK_SOURCE, H, 5), ERR_MALFORMED);
 	CHECK_EQ(patched(WEIRLINK_SOURCE, H + 48 + 7, 0xff), ERR_MALFORMED);
-	CHECK_EQ(patched(WEIRLINK_RUN, H, 0), ERR_LIMIT);	 /* count */
+	CHECK_EQ(patched(WEIRLINK_RUN, H, 0), ERR_LIMIT); /* count */
 	CHECK_EQ(patched(WEIRLINK_RUN, H + 2, 2), ERR_LIMIT);
-	CHECK_EQ(patched(WEIRLINK_RUN, H + 4, 15), ERR_LIMIT);	 /* raw */
+	CHECK_EQ(patched(WEIRLINK_RUN, H + 4, 15), ERR_LIMIT); /* raw */
 	CHECK_EQ(patched(WEIRLINK_RUN, H + 7, 2), ERR_LIMIT);
 	CHECK_EQ(patched(WEIRLINK_RUN, H + 4, 17), ERR_MALFORMED);
 	CHECK_EQ(patched(WEIRLINK_RUN, H + 8, 2), ERR_MALFORMED); /* codec */
-	CHECK_EQ(patched(WEIRLINK_GAP, H, 11), ERR_MALFORMED);	 /* to */
+	CHECK_EQ(patched(WEIRLINK_GAP, H, 11), ERR_MALFORMED);	  /* to */
 	CHECK_EQ(patched(WEIRLINK_GAP, H + 7, 0x80), ERR_MALFORMED);
 	CHECK_EQ(patched(WEIRLINK_NOTE, H, 3), ERR_MALFORMED);
-	CHECK_EQ(patched(WEIRLINK_BEAT, H, 12), ERR_MALFORMED);	 /* oldest */
+	CHECK_EQ(patched(WEIRLINK_BEAT, H, 12), ERR_MALFORMED); /* oldest */
 	CHECK_EQ(patched(WEIRLINK_END, 0, 0x55), ERR_MALFORMED);
 	CHECK_EQ(patched(WEIRLINK_END, 0, 0xf0), ERR_UNKNOWN);
 }

@@ -14,12 +14,7 @@
 #include "base/text.h"
 #include "codec/keyfile.h"
 
-enum {
-	EVENTS_MAX = 4096,
-	DEPTH_MAX = 16,
-	KEY_MAX = 64,
-	PATH_SIZE = 1024
-};
+enum { EVENTS_MAX = 4096, DEPTH_MAX = 16, KEY_MAX = 64, PATH_SIZE = 1024 };
 
 /* Called for each scalar under a key of the outermost mapping. */
 typedef int (*scalar_fn)(void *arg, const char *key, const char *value,
@@ -175,13 +170,16 @@ static int on_vulnbox(void *arg, const char *key, const char *value,
 		r->has_host = true;
 	} else if (strcmp(key, "noise_port") == 0) {
 		if (text_to_uint(value, &port) < 0 || port < 1 || port > 65535)
-			return err_set(err, ERR_MALFORMED, "%s, line %u: "
+			return err_set(err, ERR_MALFORMED,
+				       "%s, line %u: "
 				       "noise_port is 1 to 65535, not "
-				       "\"%.60s\"", r->file, line, value);
+				       "\"%.60s\"",
+				       r->file, line, value);
 		r->peer->port = (uint16_t)port;
 	} else if (strcmp(key, "noise_pubkey") == 0) {
 		if (key_parse(bytes_of_text(value), r->peer->key) < 0)
-			return err_set(err, ERR_MALFORMED, "%s, line %u: "
+			return err_set(err, ERR_MALFORMED,
+				       "%s, line %u: "
 				       "noise_pubkey is the base64 of 32 "
 				       "bytes, as keygen prints it",
 				       r->file, line);
@@ -266,8 +264,8 @@ void peer_address(char out[PEER_ADDRESS_MAX], const struct peer *peer)
 {
 	bool six = strchr(peer->host, ':');
 
-	snprintf(out, PEER_ADDRESS_MAX, "%s%s%s:%u", six ? "[" : "",
-		 peer->host, six ? "]" : "", peer->port);
+	snprintf(out, PEER_ADDRESS_MAX, "%s%s%s:%u", six ? "[" : "", peer->host,
+		 six ? "]" : "", peer->port);
 }
 
 static uint64_t mixed(uint64_t h, uint64_t v)

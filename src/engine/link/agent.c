@@ -200,8 +200,8 @@ static int take(struct link_end *e, struct bytes in, uint64_t now_ns,
 			continue;
 		if (!a->told_live)
 			become_live(a);
-		rc = a->weir ? agent_weir_take(a, err) :
-			       agent_ipcap_take(a, err);
+		rc = a->weir ? agent_weir_take(a, err)
+			     : agent_ipcap_take(a, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -247,12 +247,12 @@ static int serve(struct link_agent *a, struct err *err)
 		a->beat_ns += LINK_BEAT_NS;
 		if (a->now_ns - a->beat_ns >= LINK_BEAT_NS)
 			a->beat_ns = a->now_ns;
-		rc = a->weir ? agent_weir_beat(a, err) :
-			       agent_ipcap_beat(a, err);
+		rc = a->weir ? agent_weir_beat(a, err)
+			     : agent_ipcap_beat(a, err);
 	}
 	if (rc == 0)
-		rc = a->weir ? agent_weir_give(a, err) :
-			       agent_ipcap_give(a, err);
+		rc = a->weir ? agent_weir_give(a, err)
+			     : agent_ipcap_give(a, err);
 	return rc;
 }
 
@@ -295,7 +295,8 @@ static uint64_t deadline(const struct link_end *e)
 	return at;
 }
 
-/* A collector has little to say; the wire's buffers stay small by themselves. */
+/* A collector has little to say; the wire's buffers stay small by themselves.
+ */
 static bool hungry(const struct link_end *e)
 {
 	(void)e;

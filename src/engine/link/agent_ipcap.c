@@ -32,8 +32,10 @@ static int take_first(struct link_agent *a, const struct ipcap_frame *f,
 	struct ipcap_ack ack;
 
 	if (f->type != IPCAP_ACK || ipcap_ack_parse(f->payload, &ack) < 0)
-		return err_set(err, ERR_MALFORMED, "the first frame is of type "
-			       "%02x, not an ACK", f->type);
+		return err_set(err, ERR_MALFORMED,
+			       "the first frame is of type "
+			       "%02x, not an ACK",
+			       f->type);
 	/* An ipcap agent has one source and gives it whatever is asked. */
 	s->source = agent_source_find(a, ack.source);
 	if (!s->source)
@@ -98,7 +100,8 @@ int agent_ipcap_take(struct link_agent *a, struct err *err)
 static void put_gap(struct link_agent *a, uint64_t from, uint64_t to)
 {
 	struct agent_ipcap *s = &a->ipcap;
-	struct ipcap_frame f = { .type = IPCAP_GAP, .flags = IPCAP_GAP_FLAG,
+	struct ipcap_frame f = { .type = IPCAP_GAP,
+				 .flags = IPCAP_GAP_FLAG,
 				 .source = s->source->is->id,
 				 .seq = s->seq_gap++ };
 	const struct ipcap_gap g = { f.source, from, to };
@@ -106,9 +109,10 @@ static void put_gap(struct link_agent *a, uint64_t from, uint64_t to)
 
 	put_ipcap_gap(&a->wire.plain, &g);
 	ipcap_frame_end(&a->wire.plain, begun, &f);
-	log_warn("link", "source %u: packets [%llu, %llu) are not there any "
-		 "more; the collector is told", f.source,
-		 (unsigned long long)from, (unsigned long long)to);
+	log_warn("link",
+		 "source %u: packets [%llu, %llu) are not there any "
+		 "more; the collector is told",
+		 f.source, (unsigned long long)from, (unsigned long long)to);
 	if (a->cfg.counts)
 		atomic_fetch_add(&a->cfg.counts->gaps, 1);
 }
@@ -165,7 +169,8 @@ static int give_batches(struct link_agent *a, bool all, struct err *err)
 					s->pending_first + 1);
 		}
 		if (n <= 0 && n != ERR_LIMIT)
-			return err_set(err, ERR_MALFORMED, "the run at %llu is "
+			return err_set(err, ERR_MALFORMED,
+				       "the run at %llu is "
 				       "not made of records",
 				       (unsigned long long)s->pending_first);
 		agent_count(a, n < 0 ? 0 : (uint64_t)n, before - c.len);
@@ -292,9 +297,9 @@ static int give_event(struct link_agent *a, struct spool_event *ev,
 		      struct err *err)
 {
 	struct agent_ipcap *s = &a->ipcap;
-	bool gap = ev->kind == SPOOL_EVENT_GAP ||
-		   (ev->kind == SPOOL_EVENT_NOTE &&
-		    ev->note.is == SPOOL_IS_GAP);
+	bool gap =
+		ev->kind == SPOOL_EVENT_GAP ||
+		(ev->kind == SPOOL_EVENT_NOTE && ev->note.is == SPOOL_IS_GAP);
 
 	if (!s->announced) {
 		/* Below the oldest: the session begins behind the gap. */
@@ -335,8 +340,8 @@ static int give_one(struct link_agent *a, struct err *err)
 	if (rc == ERR_AGAIN)
 		return rc;
 	if (rc == 0)
-		rc = ev.kind == SPOOL_EVENT_BEGIN ? give_begin(a, &ev, &why) :
-						    give_event(a, &ev, &why);
+		rc = ev.kind == SPOOL_EVENT_BEGIN ? give_begin(a, &ev, &why)
+						  : give_event(a, &ev, &why);
 	if (rc == ERR_DAMAGED) {
 		/* The next event is the gap over it. */
 		log_error("link", "source %u: %s", a->ipcap.source->is->id,
@@ -344,7 +349,8 @@ static int give_one(struct link_agent *a, struct err *err)
 		return 0;
 	}
 	return rc < 0 ? err_set(err, rc, "source %u: %s",
-				a->ipcap.source->is->id, why.text) : 0;
+				a->ipcap.source->is->id, why.text)
+		      : 0;
 }
 
 int agent_ipcap_give(struct link_agent *a, struct err *err)
@@ -354,11 +360,13 @@ int agent_ipcap_give(struct link_agent *a, struct err *err)
 	if (!a->ipcap.placed)
 		place(a);
 	if (a->ipcap.over && a->ipcap.confirmed)
-		return err_set(err, ERR_END, "the next spool of source %u "
+		return err_set(err, ERR_END,
+			       "the next spool of source %u "
 			       "begins; ipcap's protocol needs a new "
-			       "connection for it", a->ipcap.source->is->id);
-	while (rc == 0 && !a->ipcap.over && link_wire_out(&a->wire).len + a->wire.plain.len <
-				  LINK_OUT_HIGH)
+			       "connection for it",
+			       a->ipcap.source->is->id);
+	while (rc == 0 && !a->ipcap.over &&
+	       link_wire_out(&a->wire).len + a->wire.plain.len < LINK_OUT_HIGH)
 		rc = give_one(a, err);
 	return rc == ERR_AGAIN ? idle(a, err) : rc;
 }
@@ -393,10 +401,10 @@ int agent_ipcap_beat(struct link_agent *a, struct err *err)
 	f.type = IPCAP_HEARTBEAT;
 	f.seq = s->seq_beat++;
 	begun = ipcap_frame_begin(to);
-	put_ipcap_heartbeat(to, &(struct ipcap_heartbeat){
-					.wall_ns = a->cfg.sys->wall_ns(
-						a->cfg.sys),
-					.head = st.head });
+	put_ipcap_heartbeat(to,
+			    &(struct ipcap_heartbeat){
+				    .wall_ns = a->cfg.sys->wall_ns(a->cfg.sys),
+				    .head = st.head });
 	ipcap_frame_end(to, begun, &f);
 	return 0;
 }

@@ -18,8 +18,8 @@ struct agent_source {
 	const struct link_source *is;
 	struct spool_reader *reader;
 	bool wanted;
-	bool begun;   /* a SOURCE has been sent */
-	uint8_t verdict; /* what the next SOURCE will say */
+	bool begun;			/* a SOURCE has been sent */
+	uint8_t verdict;		/* what the next SOURCE will say */
 	struct weirlink_entry *entries; /* what the collector has; owned */
 	int n_entries;
 	uint8_t origin[SPOOL_ID]; /* of the spool being served */
@@ -55,10 +55,10 @@ struct link_agent {
 	bool resumed;	/* the collector has said what it wants */
 	bool ended;	/* it said END */
 	uint64_t began_ns, heard_ns, beat_ns, poll_ns, acked_ns;
-	uint64_t now_ns;  /* of the call that runs */
+	uint64_t now_ns;	 /* of the call that runs */
 	uint64_t sent, received; /* Weir frames, each way */
-	int turn;	  /* the source whose turn it is */
-	bool idle;	  /* all readers have said ERR_AGAIN */
+	int turn;		 /* the source whose turn it is */
+	bool idle;		 /* all readers have said ERR_AGAIN */
 	struct agent_source sources[LINK_SOURCES_MAX];
 	struct agent_ipcap ipcap;
 	struct zframe z;

@@ -163,9 +163,11 @@ static int take_frame(struct link_agent *a, const struct weirlink_frame *f,
 		a->ended = true;
 		return 0;
 	default:
-		return f->type & 0x80 ? 0 :
-		       err_set(err, ERR_MALFORMED, "a frame of type %02x, "
-			       "which no collector sends", f->type);
+		return f->type & 0x80 ? 0
+				      : err_set(err, ERR_MALFORMED,
+						"a frame of type %02x, "
+						"which no collector sends",
+						f->type);
 	}
 }
 
@@ -202,7 +204,8 @@ static void put_source(struct link_agent *a, struct agent_source *s,
 	struct spool_reader_status st = { 0 };
 	struct err why = ERR_NONE;
 	struct weirlink_frame f = { .type = WEIRLINK_SOURCE,
-				    .source = s->is->id, .at = ev->at };
+				    .source = s->is->id,
+				    .at = ev->at };
 
 	f.as_source = (struct weirlink_source){ .verdict = s->verdict,
 						.linktype = id->linktype,
@@ -274,20 +277,24 @@ static int give_run(struct link_agent *a, struct agent_source *s,
 	return 0;
 }
 
-static void give_gap(struct link_agent *a, struct agent_source *s,
-		     uint64_t at, const struct spool_note *n)
+static void give_gap(struct link_agent *a, struct agent_source *s, uint64_t at,
+		     const struct spool_note *n)
 {
 	struct weirlink_frame f = { .type = WEIRLINK_GAP,
-				    .source = s->is->id, .at = at };
+				    .source = s->is->id,
+				    .at = at };
 
-	f.as_gap = (struct weirlink_gap){ .to = n->value, .reason = n->reason,
+	f.as_gap = (struct weirlink_gap){ .to = n->value,
+					  .reason = n->reason,
 					  .begin_ns = n->begin_ns,
 					  .end_ns = n->end_ns };
 	put_frame(a, &f);
 	s->given = n->value;
-	log_warn("link", "source %u: packets [%llu, %llu) are not there any "
-		 "more; the collector is told", s->is->id,
-		 (unsigned long long)at, (unsigned long long)n->value);
+	log_warn("link",
+		 "source %u: packets [%llu, %llu) are not there any "
+		 "more; the collector is told",
+		 s->is->id, (unsigned long long)at,
+		 (unsigned long long)n->value);
 	if (a->cfg.counts)
 		atomic_fetch_add(&a->cfg.counts->gaps, 1);
 }
@@ -297,7 +304,8 @@ static void give_note(struct link_agent *a, struct agent_source *s,
 {
 	const struct spool_note *n = &ev->note;
 	struct weirlink_frame f = { .type = WEIRLINK_NOTE,
-				    .source = s->is->id, .at = ev->at };
+				    .source = s->is->id,
+				    .at = ev->at };
 
 	if (n->is == SPOOL_IS_GAP) {
 		give_gap(a, s, ev->at, n);

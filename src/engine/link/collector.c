@@ -38,8 +38,7 @@ link_collector_new(const struct link_collector_config *cfg, uint64_t now_ns)
 	cfg->sys->random(cfg->sys, e_secret, sizeof(e_secret));
 	if (!cfg->only_ipcap)
 		put_weirlink_hello(&b, &hello);
-	link_wire_dial(&c->wire, cfg->key, e_secret, cfg->agent,
-		       buf_bytes(&b));
+	link_wire_dial(&c->wire, cfg->key, e_secret, cfg->agent, buf_bytes(&b));
 	mem_wipe(e_secret, sizeof(e_secret));
 	buf_release(&b);
 	return c;
@@ -116,10 +115,11 @@ static int ask(struct link_collector *c, struct err *err)
 	    weirlink_hello_parse(buf_bytes(&c->wire.answer), &h) < 0)
 		return collector_ipcap_ask(c, err);
 	if (h.low > WEIRLINK_VERSION || h.high < WEIRLINK_VERSION)
-		return err_set(err, ERR_FAILED, "the agent speaks versions %u "
+		return err_set(err, ERR_FAILED,
+			       "the agent speaks versions %u "
 			       "to %u of the link, this collector version %d; "
-			       "update the older end", h.low, h.high,
-			       WEIRLINK_VERSION);
+			       "update the older end",
+			       h.low, h.high, WEIRLINK_VERSION);
 	c->weir = true;
 	c->wire.rekeys = true;
 	return collector_weir_ask(c, err);
@@ -127,8 +127,8 @@ static int ask(struct link_collector *c, struct err *err)
 
 static int take_frames(struct link_collector *c, struct err *err)
 {
-	int rc = c->weir ? collector_weir_take(c, err) :
-			   collector_ipcap_take(c, err);
+	int rc = c->weir ? collector_weir_take(c, err)
+			 : collector_ipcap_take(c, err);
 
 	c->stalled = rc == ERR_FULL;
 	if (c->stalled)
@@ -170,7 +170,8 @@ static int take(struct link_end *e, struct bytes in, uint64_t now_ns,
 static int check_time(struct link_collector *c, struct err *err)
 {
 	if (!c->asked && c->now_ns - c->began_ns >= LINK_HANDSHAKE_NS)
-		return err_set(err, ERR_FAILED, "no answer to the handshake "
+		return err_set(err, ERR_FAILED,
+			       "no answer to the handshake "
 			       "within 10 s");
 	/* While we do not listen the agent cannot be heard. */
 	if (c->stalled)

@@ -21,7 +21,7 @@
 enum {
 	RUN_TARGET = 4 << 20, /* a longer batch is put as several runs */
 	ACK_EVERY = 256,
-	ORIGIN_LIFE = 7,      /* where the origin counts fallen-back lives */
+	ORIGIN_LIFE = 7, /* where the origin counts fallen-back lives */
 	ORIGIN_EPOCH = 8
 };
 
@@ -49,7 +49,8 @@ int collector_ipcap_ask(struct link_collector *c, struct err *err)
 {
 	(void)err;
 	if (c->cfg.n_mirrors > 1)
-		log_warn("link", "the agent speaks ipcap's protocol, which "
+		log_warn("link",
+			 "the agent speaks ipcap's protocol, which "
 			 "carries one source a connection: only source %u is "
 			 "collected, run one collector for each other one",
 			 mirror_config(mirror_of(c))->source);
@@ -113,7 +114,8 @@ static int turn(struct link_collector *c, const struct spool_identity *id,
 	mirror_turn(m, id, 0, true);
 	if (c->ipcap.wanted && from == c->ipcap.wanted) {
 		c->again = true;
-		return err_set(err, ERR_END, "the agent has another spool now; "
+		return err_set(err, ERR_END,
+			       "the agent has another spool now; "
 			       "asking for it from its first packet on");
 	}
 	/* Served from its oldest: what lies below is gone there.  What was
@@ -147,8 +149,10 @@ static int place(struct link_collector *c, struct spool_identity *id,
 		id->origin[ORIGIN_LIFE] =
 			(uint8_t)(have->origin[ORIGIN_LIFE] + 1);
 	if (have)
-		log_warn("link", "source %u: the agent has begun another "
-			 "spool; it goes beside the mirror", c->ipcap.source);
+		log_warn("link",
+			 "source %u: the agent has begun another "
+			 "spool; it goes beside the mirror",
+			 c->ipcap.source);
 	return turn(c, id, from, err);
 }
 
@@ -167,14 +171,16 @@ static int fell_back(struct link_collector *c, uint64_t head, struct err *err)
 		return 0;
 	id = *have;
 	id.origin[ORIGIN_LIFE]++;
-	log_warn("link", "source %u: the agent says it has the same spool as "
+	log_warn("link",
+		 "source %u: the agent says it has the same spool as "
 		 "before, but only %llu packets of it where the mirror has "
-		 "%llu; what it has goes beside the mirror", c->ipcap.source,
-		 (unsigned long long)head,
+		 "%llu; what it has goes beside the mirror",
+		 c->ipcap.source, (unsigned long long)head,
 		 (unsigned long long)c->ipcap.wanted);
 	mirror_turn(m, &id, 0, true);
 	c->again = true;
-	return err_set(err, ERR_END, "the agent has lost what it once had; "
+	return err_set(err, ERR_END,
+		       "the agent has lost what it once had; "
 		       "asking for it from its first packet on");
 }
 
@@ -186,9 +192,11 @@ static int take_preamble(struct link_collector *c,
 	uint64_t from = served_from(c, p);
 
 	if (!s)
-		return err_set(err, ERR_UNKNOWN, "the agent does not announce "
+		return err_set(err, ERR_UNKNOWN,
+			       "the agent does not announce "
 			       "source %u (its first of %d is %u); see "
-			       "--src-id", c->ipcap.source, p->n_sources,
+			       "--src-id",
+			       c->ipcap.source, p->n_sources,
 			       p->n_sources ? p->sources[0].id : 0);
 	if (from >= WEIRLINK_INDEX_END)
 		return collector_corrupt(c, ERR_MALFORMED, err,
@@ -216,8 +224,7 @@ static size_t run_length(struct bytes records, uint32_t *count)
 	return records.len - c.len;
 }
 
-static int put_records(struct link_collector *c, uint64_t base,
-		       struct err *err)
+static int put_records(struct link_collector *c, uint64_t base, struct err *err)
 {
 	struct bytes left = buf_bytes(&c->records);
 
@@ -229,8 +236,9 @@ static int put_records(struct link_collector *c, uint64_t base,
 
 		r.records = bytes_of(left.p, len);
 		if (!len || run_measure(&r) < 0)
-			return collector_corrupt(c, ERR_MALFORMED, err,
-						 "packets that no record holds");
+			return collector_corrupt(
+				c, ERR_MALFORMED, err,
+				"packets that no record holds");
 		rc = mirror_put_run(mirror_of(c), &r, false, c->now_ns, err);
 		if (rc < 0)
 			return rc;
@@ -259,9 +267,10 @@ static int take_batch(struct link_collector *c, const struct ipcap_frame *f,
 	}
 	buf_clear(&c->records);
 	if (rc == 0)
-		rc = f->type == IPCAP_PKT ?
-			     ipcap_pkt_records(payload, &c->records, &count) :
-			     ipcap_batch_records(payload, &c->records, &count);
+		rc = f->type == IPCAP_PKT
+			     ? ipcap_pkt_records(payload, &c->records, &count)
+			     : ipcap_batch_records(payload, &c->records,
+						   &count);
 	if (rc < 0)
 		return collector_corrupt(c, ERR_MALFORMED, err,
 					 "a batch that breaks its form");
@@ -394,8 +403,8 @@ int collector_ipcap_take(struct link_collector *c, struct err *err)
 /* The sequence number of the last batch that is durable. */
 static uint64_t durable_seq(struct collector_ipcap *s, uint64_t durable)
 {
-	unsigned n = s->n_sent < COLLECTOR_BATCHES ? s->n_sent :
-						     COLLECTOR_BATCHES;
+	unsigned n =
+		s->n_sent < COLLECTOR_BATCHES ? s->n_sent : COLLECTOR_BATCHES;
 
 	for (unsigned i = 1; i <= n; i++) {
 		unsigned at = (s->n_sent - i) % COLLECTOR_BATCHES;

@@ -24,8 +24,8 @@ int collector_weir_ask(struct link_collector *c, struct err *err)
 	(void)err;
 	for (int i = 0; i < c->cfg.n_mirrors; i++) {
 		/* Each source gets its newest spool in, whatever else. */
-		int room = WEIRLINK_ENTRIES_MAX - n -
-			   (c->cfg.n_mirrors - i - 1);
+		int room =
+			WEIRLINK_ENTRIES_MAX - n - (c->cfg.n_mirrors - i - 1);
 
 		n += mirror_entries(c->cfg.mirrors[i], entries + n, room);
 		c->sources[i].acked_ns = c->now_ns;
@@ -85,7 +85,8 @@ static int take_source(struct link_collector *c, int i,
 	same = have && have->linktype == s->linktype &&
 	       memcmp(have->origin, s->origin, SPOOL_ID) == 0;
 	if (resumed && !same)
-		return err_set(err, ERR_MALFORMED, "source %u: the agent goes "
+		return err_set(err, ERR_MALFORMED,
+			       "source %u: the agent goes "
 			       "on with a spool that this mirror does not have",
 			       f->source);
 	c->sources[i].announced = true;
@@ -95,10 +96,12 @@ static int take_source(struct link_collector *c, int i,
 		return 0;
 	}
 	if (have)
-		log_warn("link", "source %u: the agent serves another spool "
+		log_warn("link",
+			 "source %u: the agent serves another spool "
 			 "than the mirror's (%s); it goes beside it",
-			 f->source, s->verdict == WEIRLINK_NEXT ?
-			 "the next one" : "not its continuation");
+			 f->source,
+			 s->verdict == WEIRLINK_NEXT ? "the next one"
+						     : "not its continuation");
 	if (have_below(m, s->origin, f->at))
 		first = f->at;
 	mirror_turn(m, &id, first, true);
@@ -133,7 +136,8 @@ static int take_note(struct link_collector *c, struct mirror *m,
 		     const struct weirlink_frame *f, struct err *err)
 {
 	const struct weirlink_note *n = &f->as_note;
-	const struct spool_note note = { .is = n->is, .reason = n->reason,
+	const struct spool_note note = { .is = n->is,
+					 .reason = n->reason,
 					 .value = n->value,
 					 .begin_ns = n->begin_ns,
 					 .end_ns = n->end_ns };
@@ -182,8 +186,8 @@ static int take_of_source(struct link_collector *c,
 	case WEIRLINK_RUN:
 		return take_run(c, m, f, err);
 	case WEIRLINK_GAP:
-		return mirror_put_gap(m, f->at, f->as_gap.to,
-				      f->as_gap.reason, c->now_ns, err);
+		return mirror_put_gap(m, f->at, f->as_gap.to, f->as_gap.reason,
+				      c->now_ns, err);
 	default:
 		return take_note(c, m, f, err);
 	}
@@ -209,8 +213,10 @@ static int take_frame(struct link_collector *c, const struct weirlink_frame *f,
 	case WEIRLINK_END:
 		return err_set(err, ERR_END, "the agent has left");
 	default:
-		return f->type & 0x80 ? 0 :
-		       collector_corrupt(c, ERR_MALFORMED, err,
+		return f->type & 0x80
+			       ? 0
+			       : collector_corrupt(
+					 c, ERR_MALFORMED, err,
 					 "a frame that only a collector sends");
 	}
 }

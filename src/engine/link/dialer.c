@@ -36,7 +36,7 @@ struct link_dialer {
 	int socket; /* while dialling; then the pump has it */
 	struct link_pump pump;
 	struct link_collector *end;
-	uint64_t number; /* of the connection */
+	uint64_t number;   /* of the connection */
 	uint64_t until_ns; /* of the pause, or for an answer */
 	uint64_t up_ns;
 	uint64_t pause_ms;
@@ -96,8 +96,7 @@ void link_dialer_free(struct link_dialer *d)
 void link_dialer_target(struct link_dialer *d, const char *address,
 			const uint8_t agent[NOISE_KEY])
 {
-	bool same = address && d->address &&
-		    strcmp(address, d->address) == 0 &&
+	bool same = address && d->address && strcmp(address, d->address) == 0 &&
 		    noise_key_equal(agent, d->agent);
 
 	if (same || (!address && !d->address))
@@ -206,8 +205,7 @@ static void await_answer(struct link_dialer *d, uint64_t now_ns)
 	pause(d, now_ns);
 }
 
-static void ended(struct link_dialer *d, uint64_t now_ns,
-		  const struct err *err)
+static void ended(struct link_dialer *d, uint64_t now_ns, const struct err *err)
 {
 	bool again = link_collector_again(d->end);
 	bool healthy = d->told_live && now_ns - d->up_ns >= HEALTHY_MS * ms;
@@ -216,7 +214,8 @@ static void ended(struct link_dialer *d, uint64_t now_ns,
 		log_info("link", "agent %s: the session ends: %s", d->address,
 			 err->text);
 	else if (!link_collector_shaken(d->end))
-		say(d, now_ns, err->text, " in the handshake; is our key on "
+		say(d, now_ns, err->text,
+		    " in the handshake; is our key on "
 		    "its list, and its key the one we were given?");
 	else
 		say(d, now_ns, err->text, "");
@@ -245,8 +244,7 @@ static void pump(struct link_dialer *d, uint64_t now_ns)
 		d->up_ns = now_ns;
 		d->sessions++;
 		if (d->cfg.collector.counts)
-			atomic_fetch_add(&d->cfg.collector.counts->sessions,
-					 1);
+			atomic_fetch_add(&d->cfg.collector.counts->sessions, 1);
 		log_info("link", "agent %s is connected and speaks %s",
 			 d->address, link_collector_protocol(d->end));
 	}

@@ -23,7 +23,7 @@ struct keysink {
 	uint64_t end;	/* length of the file */
 	uint64_t *seen; /* SLOTS hashes of lines, open addressing; owned */
 	uint32_t n;
-	uint64_t key;	/* of the hash: the sender must not know it */
+	uint64_t key; /* of the hash: the sender must not know it */
 	bool told;
 };
 
@@ -88,8 +88,8 @@ struct bytes keysink_check(struct bytes line)
 	while (line.len && isspace(line.p[0]))
 		line = bytes_of(line.p + 1, line.len - 1);
 	left = line;
-	good = line.len && line.len <= KEYSINK_LINE &&
-	       is_label(word(&left)) && is_hex(word(&left), RANDOM_HEX) &&
+	good = line.len && line.len <= KEYSINK_LINE && is_label(word(&left)) &&
+	       is_hex(word(&left), RANDOM_HEX) &&
 	       is_hex(word(&left), SECRET_HEX) && !left.len;
 	return good ? line : bytes_of(NULL, 0);
 }
@@ -127,8 +127,8 @@ static void load_lines(struct keysink *k, struct buf *b)
 
 	while (b->len && k->n < KEYSINK_MAX &&
 	       (end = memchr(b->p, '\n', b->len))) {
-		struct bytes line = keysink_check(
-			bytes_of(b->p, (size_t)(end - b->p)));
+		struct bytes line =
+			keysink_check(bytes_of(b->p, (size_t)(end - b->p)));
 
 		if (line.len)
 			insert(k, line);
@@ -167,8 +167,7 @@ static int load(struct keysink *k, const char *path, struct err *err)
 	return rc < 0 ? err_sys(err, -rc, "cannot read %s", path) : 0;
 }
 
-struct keysink *keysink_open(struct sys *sys, const char *path,
-			     struct err *err)
+struct keysink *keysink_open(struct sys *sys, const char *path, struct err *err)
 {
 	struct keysink *k = mem_alloc(sizeof(*k));
 
@@ -205,8 +204,10 @@ bool keysink_put(struct keysink *k, struct bytes line)
 		return false;
 	if (k->n == KEYSINK_MAX) {
 		if (!k->told)
-			log_warn("keys", "over %d TLS keys: no other one is "
-				 "taken", KEYSINK_MAX);
+			log_warn("keys",
+				 "over %d TLS keys: no other one is "
+				 "taken",
+				 KEYSINK_MAX);
 		k->told = true;
 		return false;
 	}
@@ -217,8 +218,10 @@ bool keysink_put(struct keysink *k, struct bytes line)
 	rc = sys_write_full(k->sys, k->file, text, line.len + 1, k->end);
 	if (rc < 0) {
 		if (!k->told)
-			log_error("keys", "cannot write the file of TLS keys: "
-				  "%s", strerror(-rc));
+			log_error("keys",
+				  "cannot write the file of TLS keys: "
+				  "%s",
+				  strerror(-rc));
 		k->told = true;
 		return false;
 	}

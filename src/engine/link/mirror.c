@@ -29,7 +29,7 @@ struct mirror {
 	bool had;		     /* there was one, or is */
 	uint64_t life;		     /* counts writers */
 	struct spool_identity identity;
-	struct weirlink_entry now;   /* what was put into it so far */
+	struct weirlink_entry now; /* what was put into it so far */
 
 	bool turned; /* the next put begins another spool: */
 	struct spool_identity turn_to;
@@ -63,9 +63,11 @@ static int take_lock(struct mirror *m, struct err *err)
 		return err_sys(err, -m->lock, "cannot open %s", path);
 	rc = sys->lock(sys, m->lock);
 	if (rc < 0)
-		return err_set(err, ERR_BUSY, "another collector writes to %s "
+		return err_set(err, ERR_BUSY,
+			       "another collector writes to %s "
 			       "(it has locked %s); stop it, or give this one "
-			       "another --mirror-dir", m->cfg.dir, path);
+			       "another --mirror-dir",
+			       m->cfg.dir, path);
 	return 0;
 }
 
@@ -125,8 +127,7 @@ static void read_end(struct mirror *m)
 
 static int go_on(struct mirror *m, struct err *err)
 {
-	struct spool_reader *r =
-		spool_reader_open(m->cfg.sys, m->cfg.dir, err);
+	struct spool_reader *r = spool_reader_open(m->cfg.sys, m->cfg.dir, err);
 	struct spool_reader_status st = { 0 };
 	struct spool_config sc = m->cfg.spool;
 	int rc = r ? spool_reader_status(r, &st, err) : err->code;
@@ -183,8 +184,9 @@ int mirror_entries(const struct mirror *m, struct weirlink_entry *entries,
 	int n = 0;
 
 	assert(max > 0);
-	entries[n++] = m->writer ? m->now : (struct weirlink_entry){
-						     .source = m->cfg.source };
+	entries[n++] =
+		m->writer ? m->now
+			  : (struct weirlink_entry){ .source = m->cfg.source };
 	for (int i = 0; i < m->n_older && n < max; i++)
 		entries[n++] = m->older[i];
 	return n;
@@ -220,11 +222,12 @@ static int may_begin(struct mirror *m, uint64_t now_ns, struct err *err)
 	uint64_t *slot = &m->begun_ns[m->n_begun % MIRROR_SIBLINGS_A_DAY];
 
 	if (m->n_begun >= MIRROR_SIBLINGS_A_DAY && now_ns - *slot < day_ns)
-		return err_set(err, ERR_LIMIT, "%s: the agent has begun more "
+		return err_set(err, ERR_LIMIT,
+			       "%s: the agent has begun more "
 			       "than %d spools in a day; no other one is "
 			       "mirrored until then. Look at the agent, then "
-			       "restart the collector", m->cfg.name,
-			       MIRROR_SIBLINGS_A_DAY);
+			       "restart the collector",
+			       m->cfg.name, MIRROR_SIBLINGS_A_DAY);
 	*slot = now_ns;
 	m->n_begun++;
 	return 0;
@@ -249,9 +252,11 @@ static int begin_spool(struct mirror *m, uint64_t now_ns, struct err *err)
 	if (start_writer(m, &sc, err) < 0)
 		return err->code;
 	m->turned = false;
-	log_info("mirror", "%s: a spool begins in the mirror at index %llu, "
-		 "link type %u", m->cfg.name,
-		 (unsigned long long)m->turn_first, m->identity.linktype);
+	log_info("mirror",
+		 "%s: a spool begins in the mirror at index %llu, "
+		 "link type %u",
+		 m->cfg.name, (unsigned long long)m->turn_first,
+		 m->identity.linktype);
 	return 0;
 }
 
@@ -261,8 +266,10 @@ static int ready(struct mirror *m, uint64_t now_ns, struct err *err)
 	if (m->turned)
 		return begin_spool(m, now_ns, err);
 	if (!m->writer)
-		return err_set(err, ERR_MALFORMED, "%s: packets of a source "
-			       "that was not announced", m->cfg.name);
+		return err_set(err, ERR_MALFORMED,
+			       "%s: packets of a source "
+			       "that was not announced",
+			       m->cfg.name);
 	return 0;
 }
 
@@ -270,7 +277,8 @@ static int ready(struct mirror *m, uint64_t now_ns, struct err *err)
 
 static int hole(struct mirror *m, uint64_t at, struct err *err)
 {
-	return err_set(err, ERR_MALFORMED, "%s: the agent jumps from index "
+	return err_set(err, ERR_MALFORMED,
+		       "%s: the agent jumps from index "
 		       "%llu to %llu without saying that packets are lost",
 		       m->cfg.name, (unsigned long long)mirror_next(m),
 		       (unsigned long long)at);
@@ -282,15 +290,17 @@ static int check_run(struct mirror *m, const struct run *r, struct err *err)
 	struct run seen = { .records = r->records };
 
 	if (r->first >= WEIRLINK_INDEX_END - RUN_COUNT_MAX)
-		return err_set(err, ERR_MALFORMED, "%s: index %llu is beyond "
-			       "all", m->cfg.name,
-			       (unsigned long long)r->first);
+		return err_set(err, ERR_MALFORMED,
+			       "%s: index %llu is beyond "
+			       "all",
+			       m->cfg.name, (unsigned long long)r->first);
 	if (run_measure(&seen) < 0 || seen.count != r->count ||
 	    seen.crc != r->crc || seen.min_ns != r->min_ns ||
 	    seen.max_ns != r->max_ns)
-		return err_set(err, ERR_MALFORMED, "%s: the run at index %llu "
-			       "is not what it says it is", m->cfg.name,
-			       (unsigned long long)r->first);
+		return err_set(err, ERR_MALFORMED,
+			       "%s: the run at index %llu "
+			       "is not what it says it is",
+			       m->cfg.name, (unsigned long long)r->first);
 	return 0;
 }
 
@@ -346,8 +356,10 @@ int mirror_put_gap(struct mirror *m, uint64_t from, uint64_t to,
 {
 	uint64_t next = mirror_next(m);
 	uint64_t wall = m->cfg.sys->wall_ns(m->cfg.sys);
-	struct spool_note n = { .is = SPOOL_IS_GAP, .reason = (uint16_t)reason,
-				.value = to, .begin_ns = wall,
+	struct spool_note n = { .is = SPOOL_IS_GAP,
+				.reason = (uint16_t)reason,
+				.value = to,
+				.begin_ns = wall,
 				.end_ns = wall };
 
 	if (from > next)
@@ -355,9 +367,10 @@ int mirror_put_gap(struct mirror *m, uint64_t from, uint64_t to,
 	if (to <= next)
 		return 0;
 	if (to >= WEIRLINK_INDEX_END || to - next > MIRROR_GAP_MAX)
-		return err_set(err, ERR_MALFORMED, "%s: a gap from %llu to "
-			       "%llu is too wide to be believed", m->cfg.name,
-			       (unsigned long long)next,
+		return err_set(err, ERR_MALFORMED,
+			       "%s: a gap from %llu to "
+			       "%llu is too wide to be believed",
+			       m->cfg.name, (unsigned long long)next,
 			       (unsigned long long)to);
 	if (ready(m, now_ns, err) < 0)
 		return err->code;

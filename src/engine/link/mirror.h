@@ -20,7 +20,7 @@ struct mirror;
 struct sys;
 
 enum {
-	MIRROR_SPOOLS_MAX = 16,	   /* remembered, the newest first */
+	MIRROR_SPOOLS_MAX = 16, /* remembered, the newest first */
 	MIRROR_SIBLINGS_A_DAY = 16
 };
 #define MIRROR_GAP_MAX (UINT64_C(1) << 32)
@@ -38,10 +38,10 @@ struct mirror_status {
 	bool begun; /* there is a spool */
 	struct spool_identity identity;
 	uint64_t next, durable;
-	uint64_t packets, bytes;  /* put since the start */
-	uint64_t gaps, missing;	  /* GAPs, and the packets in them */
-	uint64_t doubles;	  /* packets dropped by index */
-	uint64_t siblings;	  /* begun because the source diverged */
+	uint64_t packets, bytes; /* put since the start */
+	uint64_t gaps, missing;	 /* GAPs, and the packets in them */
+	uint64_t doubles;	 /* packets dropped by index */
+	uint64_t siblings;	 /* begun because the source diverged */
 	uint64_t oldest, spool_bytes;
 	bool degraded;
 	char trouble[160];

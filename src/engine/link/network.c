@@ -17,8 +17,7 @@ int network_open(void)
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			NETLINK_ROUTE);
 
-	if (fd >= 0 &&
-	    bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0) {
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0) {
 		close(fd);
 		fd = -1;
 	}

@@ -17,8 +17,11 @@ enum {
 void link_pump_init(struct link_pump *p, struct sys *sys, int socket,
 		    struct link_end *end, uint64_t now_ns)
 {
-	*p = (struct link_pump){ .sys = sys, .socket = socket, .end = end,
-				 .moved_ns = now_ns, .wants_read = true,
+	*p = (struct link_pump){ .sys = sys,
+				 .socket = socket,
+				 .end = end,
+				 .moved_ns = now_ns,
+				 .wants_read = true,
 				 .deadline_ns = now_ns };
 }
 

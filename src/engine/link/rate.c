@@ -45,8 +45,8 @@ static uint32_t hash(const char *text)
  */
 static struct rate_entry *find(struct rate *r, const char *address)
 {
-	struct rate_entry *set = r->entries +
-				 hash(address) % (RATE_ENTRIES / WAYS) * WAYS;
+	struct rate_entry *set =
+		r->entries + hash(address) % (RATE_ENTRIES / WAYS) * WAYS;
 	struct rate_entry *oldest = set;
 
 	for (struct rate_entry *e = set; e < set + WAYS; e++) {

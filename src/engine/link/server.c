@@ -58,8 +58,7 @@ static void close_slot(struct link_server *s, struct slot *c)
 }
 
 /* Strangers' failures are one line a second, however many there are. */
-static void failed(struct link_server *s, struct slot *c,
-		   const struct err *err)
+static void failed(struct link_server *s, struct slot *c, const struct err *err)
 {
 	char more[64];
 
@@ -179,8 +178,10 @@ static void accept_some(struct link_server *s)
 		}
 		s->sys->hang_up(s->sys, socket);
 		if (rate_log(&s->log, s->now_ns, more))
-			log_warn("link", "%s: more than %d connections a "
-				 "second%s", peer, LINK_RATE, more);
+			log_warn("link",
+				 "%s: more than %d connections a "
+				 "second%s",
+				 peer, LINK_RATE, more);
 	}
 }
 
@@ -249,8 +250,10 @@ void link_server_run(struct link_server *s, uint64_t now_ns,
 	for (int i = 0; i < SLOTS; i++) {
 		if (!s->slots[i].over)
 			continue;
-		log_info("link", "collector %s: a newer connection of it "
-			 "takes over", s->slots[i].peer);
+		log_info("link",
+			 "collector %s: a newer connection of it "
+			 "takes over",
+			 s->slots[i].peer);
 		close_slot(s, &s->slots[i]);
 	}
 	if (s->links_moved && s->cfg.on_links) {

@@ -100,7 +100,8 @@ static int next_message(struct link_wire *w, size_t max, struct bytes *message,
 	if (len > max)
 		return err_set(err, ERR_LIMIT,
 			       "a handshake message of %zu bytes, at most %zu "
-			       "are taken", len, max);
+			       "are taken",
+			       len, max);
 	if (raw.len < NOISE_RECORD_HEAD + len)
 		return ERR_AGAIN;
 	*message = bytes_of(raw.p + NOISE_RECORD_HEAD, len);
@@ -109,7 +110,8 @@ static int next_message(struct link_wire *w, size_t max, struct bytes *message,
 
 static int refused(int code, struct err *err)
 {
-	return err_set(err, code, "the handshake failed: the peer's key, ours "
+	return err_set(err, code,
+		       "the handshake failed: the peer's key, ours "
 		       "or the message is not what it must be");
 }
 
@@ -150,8 +152,8 @@ static int answer_1(struct link_wire *w, struct err *err)
 	memcpy(w->peer, w->hs.rs, NOISE_KEY);
 	rc = noise_accept_1(&w->hs, message, &hello);
 	if (rc == 0) {
-		w->rekeys = w->asks.answer(w->asks.arg, buf_bytes(&hello),
-					   &answer);
+		w->rekeys =
+			w->asks.answer(w->asks.arg, buf_bytes(&hello), &answer);
 		put_be16(&w->out, 0);
 		rc = noise_write_2(&w->hs, buf_bytes(&answer), &w->out);
 	}
@@ -236,8 +238,8 @@ int link_wire_flush(struct link_wire *w, uint64_t now_ns, struct err *err)
 	if (!w->t.out.n)
 		w->key_since_ns = now_ns;
 	while (rc == 0 && left.len) {
-		size_t n = left.len < LINK_RECORD_MAX ? left.len :
-							LINK_RECORD_MAX;
+		size_t n =
+			left.len < LINK_RECORD_MAX ? left.len : LINK_RECORD_MAX;
 
 		rc = noise_seal(&w->t.out, bytes_of(left.p, n), &w->out);
 		w->key_records++;
@@ -248,7 +250,8 @@ int link_wire_flush(struct link_wire *w, uint64_t now_ns, struct err *err)
 	}
 	buf_clear(&w->plain);
 	if (rc < 0)
-		return err_set(err, rc, "this session has used up its keys; "
+		return err_set(err, rc,
+			       "this session has used up its keys; "
 			       "a new one begins");
 	return 0;
 }

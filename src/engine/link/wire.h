@@ -43,9 +43,9 @@ struct link_wire {
 	struct noise_transport t;
 	struct link_wire_asks asks; /* the responder's */
 	bool initiator;
-	bool open;    /* both messages are done; plaintext may be put */
-	bool proven;  /* a record of the peer has decrypted */
-	bool rekeys;  /* Weir: an empty record asks for a new key */
+	bool open;   /* both messages are done; plaintext may be put */
+	bool proven; /* a record of the peer has decrypted */
+	bool rekeys; /* Weir: an empty record asks for a new key */
 	uint8_t peer[NOISE_KEY]; /* its static key, once `open` */
 	struct buf answer;	 /* the initiator: payload of message 2 */
 
