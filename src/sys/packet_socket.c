@@ -154,14 +154,13 @@ int packet_socket_promiscuous(struct packet_socket *s, struct err *err)
 		   "switch to promiscuous mode", err);
 }
 
-int packet_socket_share(struct packet_socket *s, uint16_t *group,
-			struct err *err)
+int packet_socket_share(struct packet_socket *s, int *group, struct err *err)
 {
 	unsigned how = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
-	unsigned v = *group | how << 16;
+	unsigned v = (*group < 0 ? 0 : (unsigned)*group) | how << 16;
 	socklen_t len = sizeof(v);
 
-	if (*group == 0)
+	if (*group < 0)
 		v |= (unsigned)PACKET_FANOUT_FLAG_UNIQUEID << 16;
 	if (setsockopt(s->fd, SOL_PACKET, PACKET_FANOUT, &v, sizeof(v)) < 0)
 		return err_sys(err, errno,
@@ -170,7 +169,7 @@ int packet_socket_share(struct packet_socket *s, uint16_t *group,
 	if (getsockopt(s->fd, SOL_PACKET, PACKET_FANOUT, &v, &len) < 0)
 		return err_sys(err, errno, "cannot ask for the group of %s",
 			       s->name);
-	*group = (uint16_t)v;
+	*group = v & 0xffff;
 	return 0;
 }
 

@@ -54,10 +54,9 @@ int packet_socket_promiscuous(struct packet_socket *s, struct err *err);
 
 /*
  * Share the packets of the interface among sockets by flow.  The first one has
- * *group 0 and is told the group's number.  The interface must be up.
+ * *group -1 and is told the group's number.  The interface must be up.
  */
-int packet_socket_share(struct packet_socket *s, uint16_t *group,
-			struct err *err);
+int packet_socket_share(struct packet_socket *s, int *group, struct err *err);
 
 /* For poll(): readable when a block is there, POLLERR when it went down. */
 int packet_socket_fd(const struct packet_socket *s);

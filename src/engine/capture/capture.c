@@ -187,10 +187,9 @@ static int open_interface(struct capture *c, struct err *err)
 	}
 	c->at.index = i.index;
 	atomic_store(&c->index, i.index);
-	log_info(part, "capturing from %s, link type %u, ring %llu MiB%s",
+	log_info(part, "capturing from %s, link type %u, ring %llu MiB",
 		 c->cfg.ring.iface, linktype,
-		 (unsigned long long)(c->cfg.ring.bytes >> 20),
-		 i.up ? "" : "; it is down, its packets are waited for");
+		 (unsigned long long)(c->cfg.ring.bytes >> 20));
 	say_up(c, i.up);
 	return 0;
 }

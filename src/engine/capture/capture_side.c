@@ -57,7 +57,7 @@ void capture_side_links(struct capture *c)
 			 "%d; their packets are captured",
 			 c->cfg.links, passed_over, EXCLUDE_LINKS_MAX);
 	if (x.n_links != c->n_links)
-		log_info(part, "%d live links are left out", x.n_links);
+		log_info(part, "live links left out: %d", x.n_links);
 	c->n_links = x.n_links;
 	capture_side_exclude(c, &x);
 }

@@ -121,7 +121,7 @@ static int open_queues(struct ring *r, const struct interface *i,
 static int start_queues(struct ring *r, const struct interface *i,
 			struct err *err)
 {
-	uint16_t group = 0;
+	int group = -1;
 
 	for (unsigned q = 0; q < r->queues; q++) {
 		struct packet_socket *s = r->queue[q].socket;
