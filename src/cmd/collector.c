@@ -79,6 +79,16 @@ struct collector {
 
 /* -- what was asked for -------------------------------------------------- */
 
+/* "game.2" would be taken for the second spool of "game". */
+static bool names_directory(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (!*name || *name == '.' || strchr(name, '/'))
+		return false;
+	return !dot || dot[1 + strspn(dot + 1, "0123456789")];
+}
+
 static int read_source(struct collector *c, int i, struct err *err)
 {
 	struct source *s = &c->sources[i];
@@ -92,10 +102,10 @@ static int read_source(struct collector *c, int i, struct err *err)
 	if (i < c->names.n) {
 		const char *name = c->names.at[i];
 
-		if (!*name || *name == '.' || strchr(name, '/'))
+		if (!names_directory(name))
 			return err_set(err, ERR_USAGE,
-				       "--src-name %s cannot "
-				       "name a directory",
+				       "--src-name %s cannot name a "
+				       "directory of a mirror",
 				       name);
 		s->name = mem_text(name);
 	} else {

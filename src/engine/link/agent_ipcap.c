@@ -82,7 +82,7 @@ int agent_ipcap_take(struct link_agent *a, struct err *err)
 	for (;;) {
 		rc = ipcap_frame_parse(link_wire_in(&a->wire), &used, &f);
 		if (rc == ERR_AGAIN)
-			return 0;
+			break;
 		if (rc < 0)
 			return malformed(err, rc);
 		if (!a->resumed)
@@ -93,6 +93,11 @@ int agent_ipcap_take(struct link_agent *a, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
+	if (link_wire_in(&a->wire).len > AGENT_FRAME_MAX)
+		return err_set(err, ERR_LIMIT,
+			       "a frame of over %d bytes from a collector",
+			       AGENT_FRAME_MAX);
+	return 0;
 }
 
 /* -- what the spool says ------------------------------------------------- */

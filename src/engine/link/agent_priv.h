@@ -13,6 +13,9 @@
 #include "engine/link/memory.h"
 #include "engine/link/wire.h"
 
+/* A collector has nothing longer to say in one frame. */
+enum { AGENT_FRAME_MAX = 16 << 10 };
+
 /* One source on one connection. */
 struct agent_source {
 	const struct link_source *is;

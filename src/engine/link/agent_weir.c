@@ -12,8 +12,6 @@
 #include "sys/sys.h"
 
 enum {
-	/* A collector has nothing longer to say. */
-	FRAME_MAX = 16 << 10,
 	/* Runs in one turn of one source. */
 	TURN_RUNS = 4,
 	/* Smaller ones are not worth a zstd frame. */
@@ -188,10 +186,10 @@ int agent_weir_take(struct link_agent *a, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
-	if (link_wire_in(&a->wire).len > FRAME_MAX)
+	if (link_wire_in(&a->wire).len > AGENT_FRAME_MAX)
 		return err_set(err, ERR_LIMIT,
 			       "a frame of over %d bytes from a collector",
-			       FRAME_MAX);
+			       AGENT_FRAME_MAX);
 	return 0;
 }
 
