@@ -253,6 +253,8 @@ show_logs() {
 	local log
 	for log in "$T"/*.err; do
 		[ -s "$log" ] || continue
+		grep -sE -A 25 'WARNING: ThreadSanitizer|ERROR: .*Sanitizer' \
+			"$log" | head -n 60 | sed 's/^/# /'
 		note "--- ${log##*/}, last lines"
 		note "$(tail -n 30 "$log")"
 	done
@@ -268,6 +270,9 @@ at_exit() {
 	for n in "${namespaces[@]}"; do
 		ip netns del "$(ns_name "$n")" 2>/dev/null
 	done
+	if grep -qsE 'WARNING: ThreadSanitizer|ERROR: (Address|Leak)Sanitizer|runtime error: ' "$T"/*.err; then
+		not_ok 'no sanitizer has anything to say'
+	fi
 	if [ "$tap_finished" = false ]; then
 		not_ok "${0##*/} gets to its end" "it stopped with status $code"
 	fi
