@@ -164,6 +164,7 @@ uint32_t chunk_packets_in(const struct variant *v, struct bytes records,
 
 struct chunk_cache {
 	uint64_t max, bytes;
+	struct buf spare;
 	struct chunk *oldest, *newest;
 	struct chunk *buckets[BUCKETS];
 };
@@ -217,6 +218,11 @@ static void drop(struct chunk_cache *c, struct chunk *k)
 	*at = k->next;
 	unlink_age(c, k);
 	c->bytes -= weight(k);
+	if (k->bytes.cap > c->spare.cap) {
+		buf_release(&c->spare);
+		c->spare = k->bytes;
+		k->bytes = (struct buf){ 0 };
+	}
 	chunk_release(k);
 	free(k);
 }
@@ -258,6 +264,14 @@ void chunk_cache_clear(struct chunk_cache *c)
 		drop(c, c->oldest);
 }
 
+struct buf chunk_cache_spare(struct chunk_cache *c)
+{
+	struct buf b = { .p = c->spare.p, .cap = c->spare.cap };
+
+	c->spare = (struct buf){ 0 };
+	return b;
+}
+
 uint64_t chunk_cache_bytes(const struct chunk_cache *c)
 {
 	return c->bytes;
@@ -265,7 +279,9 @@ uint64_t chunk_cache_bytes(const struct chunk_cache *c)
 
 void chunk_cache_free(struct chunk_cache *c)
 {
-	if (c)
+	if (c) {
 		chunk_cache_clear(c);
+		buf_release(&c->spare);
+	}
 	free(c);
 }

@@ -77,6 +77,12 @@ struct chunk *chunk_cache_find(struct chunk_cache *c,
  */
 struct chunk *chunk_cache_add(struct chunk_cache *c, struct chunk *k);
 void chunk_cache_clear(struct chunk_cache *c);
+
+/*
+ * An empty buffer for the next run, with the room of a chunk that went: pages
+ * that are there already.  The caller's.
+ */
+struct buf chunk_cache_spare(struct chunk_cache *c);
 uint64_t chunk_cache_bytes(const struct chunk_cache *c);
 
 #endif

@@ -500,13 +500,14 @@ static const struct chunk *chunk_of(struct client *c, struct err *err)
 {
 	struct feed *f = c->feed;
 	struct chunk_key key = { .first = c->run.run.first, .skip = c->skip };
-	struct buf records = { 0 };
 	struct chunk made, *k;
+	struct buf records;
 
 	memcpy(key.spool, c->spool, SPOOL_ID);
 	k = chunk_cache_find(f->cache, &key);
 	if (k)
 		return k;
+	records = chunk_cache_spare(f->cache);
 	if (spool_reader_load(c->reader, &c->run, &records, err) < 0) {
 		buf_release(&records);
 		return NULL;
