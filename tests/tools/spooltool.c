@@ -94,6 +94,11 @@ static int fill(const char *dir, uint64_t count, double rate)
 	struct spool *s;
 	uint64_t next;
 
+	/*
+	 * A run crosses the link whole or not at all: however long a commit
+	 * takes on a busy machine, one must fit between two cuts of a wire.
+	 */
+	wcfg.batch_max = 16 << 10;
 	cfg.source_dir = dir;
 	cfg.reserve = false;
 	cfg.keep_max = keep ? strtoull(keep, NULL, 10) : cfg.keep_max;
