@@ -14,6 +14,10 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/buf.h"
+#include "codec/dns.h"
+#include "codec/http1.h"
+#include "codec/tls.h"
 #include "engine/capfile/capfile.h"
 #include "engine/flow/defrag.h"
 #include "engine/flow/flow.h"
@@ -34,7 +38,16 @@ struct stream {
 	struct flow flow; /* a copy, made at its end */
 	uint64_t order;
 	struct direction way[2];
+	struct dns_stream dns;
+	struct http1_stream http;
+	struct tls_stream tls;
+	bool is_tls, is_http;
 };
+
+static struct buf hellos; /* ["sni","ja3"],… */
+static struct buf names;  /* "name",… of DNS queries */
+static struct buf requests; /* ["GET","/"],… */
+static uint64_t n_responses;
 
 static struct stream **streams;
 static size_t n_streams;
@@ -63,13 +76,96 @@ static void on_opened(void *self, struct flow *f)
 	f->owner = s;
 }
 
+static void put_json_text(struct buf *b, const char *text)
+{
+	put_u8(b, '"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			put_u8(b, '\\');
+		put_u8(b, (uint8_t)*text);
+	}
+	put_u8(b, '"');
+}
+
+static void on_message(void *self, const struct message *m)
+{
+	(void)self;
+	if (m->dns && !m->dns->response)
+		for (size_t i = 0;
+		     i < m->dns->n_records && i < m->dns->questions; i++) {
+			put_text(&names, names.len ? "," : "");
+			put_json_text(&names, m->dns->records[i].name);
+		}
+	if (m->tls && m->tls->hello == TLS_CLIENT_HELLO) {
+		put_text(&hellos, hellos.len ? ",[" : "[");
+		put_json_text(&hellos, m->tls->sni);
+		put_format(&hellos, ",\"%s\",\"%s\"]", m->tls->ja3,
+			   m->tls->ja4);
+	}
+}
+
+static void put_json_bytes(struct buf *b, struct bytes text)
+{
+	char *copy = mem_format("%.*s", (int)text.len, (const char *)text.p);
+
+	put_json_text(b, copy);
+	free(copy);
+}
+
+static void on_http(void *self, const struct message *m)
+{
+	(void)self;
+	if (m->kind == MESSAGE_RESPONSE)
+		n_responses++;
+	if (m->kind != MESSAGE_REQUEST)
+		return;
+	put_text(&requests, requests.len ? ",[" : "[");
+	put_json_bytes(&requests, m->http->method);
+	put_u8(&requests, ',');
+	put_json_bytes(&requests, m->http->target);
+	put_u8(&requests, ']');
+}
+
+static const struct message_sink http_messages = { .message = on_http };
+
+static const struct message_sink messages = { .message = on_message };
+
+static bool is_dns(const struct flow *f)
+{
+	return f->end[0].port == 53 || f->end[1].port == 53;
+}
+
+static void parse(struct stream *stream, struct flow *f,
+		  const struct flow_slice *s)
+{
+	if (s->offset == 0 && tls_looks_like(s->data))
+		stream->is_tls = true;
+	if (!stream->is_http && http1_looks_like(s->data))
+		stream->is_http = true;
+	if (stream->is_http)
+		http1_stream_feed(&stream->http, s->way, s->offset, s->data,
+				  &http_messages);
+	if (stream->is_tls)
+		tls_stream_feed(&stream->tls, s->way, s->offset, s->data,
+				&messages);
+	if (is_dns(f)) {
+		stream->dns.tcp = true;
+		dns_stream_feed(&stream->dns, s->way, s->offset, s->data,
+				&messages);
+	}
+}
+
 static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
 {
 	struct stream *stream = f->owner;
+	struct dns_stream udp = { .tcp = false };
 
 	(void)self;
+	if (f->protocol == IP_UDP && is_dns(f))
+		dns_stream_feed(&udp, s->way, s->offset, s->data, &messages);
 	if (!stream)
 		return;
+	parse(stream, f, s);
 	EVP_DigestUpdate(stream->way[s->way].sha, s->data.p, s->data.len);
 	stream->way[s->way].bytes += s->data.len;
 }
@@ -81,11 +177,15 @@ static void on_gap(void *self, struct flow *f, int way, uint64_t offset,
 	struct direction *d;
 
 	(void)self;
-	(void)offset;
 	(void)why;
 	(void)ns;
 	if (!stream)
 		return;
+	tls_stream_gap(&stream->tls, way, offset + len, &messages);
+	if (stream->is_http)
+		http1_stream_gap(&stream->http, way, offset + len,
+				 &http_messages);
+	dns_stream_gap(&stream->dns, way, offset + len, &messages);
 	d = &stream->way[way];
 	d->gaps = mem_grow(d->gaps, (d->n_gaps + 1) * sizeof(*d->gaps));
 	d->gaps[d->n_gaps++] = (struct gap){ d->bytes, len };
@@ -94,8 +194,13 @@ static void on_gap(void *self, struct flow *f, int way, uint64_t offset,
 static void on_closed(void *self, struct flow *f)
 {
 	(void)self;
-	if (f->owner)
-		((struct stream *)f->owner)->flow = *f;
+	struct stream *stream = f->owner;
+
+	if (!stream)
+		return;
+	stream->flow = *f;
+	for (int way = 0; stream->is_http && way < 2; way++)
+		http1_stream_end(&stream->http, way, &http_messages);
 }
 
 static void print_direction(const char *name, struct direction *d,
@@ -138,7 +243,13 @@ static void print_all(const char *error, const char *warning)
 		printf("%s\"%s\":%llu", i ? "," : "",
 		       decode_status_name((enum decode_status)i),
 		       (unsigned long long)statuses[i]);
-	printf("},\"tcp_streams\":%zu,\"udp_streams\":%llu,\"tcp\":[",
+	printf("},\"hellos\":[%.*s],\"dns_names\":[%.*s]", (int)hellos.len,
+	       hellos.len ? (char *)hellos.p : "", (int)names.len,
+	       names.len ? (char *)names.p : "");
+	printf(",\"http_requests\":[%.*s],\"http_responses\":%llu",
+	       (int)requests.len, requests.len ? (char *)requests.p : "",
+	       (unsigned long long)n_responses);
+	printf(",\"tcp_streams\":%zu,\"udp_streams\":%llu,\"tcp\":[",
 	       n_streams, (unsigned long long)udp_flows);
 	for (size_t i = 0; i < n_streams; i++) {
 		struct stream *s = streams[i];
@@ -154,6 +265,9 @@ static void print_all(const char *error, const char *warning)
 		printf(",");
 		print_direction("from_b", &s->way[1], &s->flow.way[1]);
 		printf("}");
+		tls_stream_release(&s->tls);
+		dns_stream_release(&s->dns);
+		http1_stream_release(&s->http);
 		free(s);
 	}
 	printf("]}\n");
