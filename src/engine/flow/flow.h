@@ -167,6 +167,14 @@ struct flow_table *flow_table_new(const struct flow_config *cfg,
 				  const struct flow_sink *sink);
 void flow_table_free(struct flow_table *t); /* without closing calls */
 
+/*
+ * The time of the source is now_ns; call it before each packet when several
+ * tables share a source, so that a quiet flow ends at the same packet in each
+ * of them.  It may go back, as a clock that is set does: flows from the other
+ * side of the step end a few with each packet.
+ */
+void flow_table_clock(struct flow_table *t, uint64_t now_ns);
+
 /* One packet with d->status DECODE_OK. */
 void flow_table_packet(struct flow_table *t, const struct decoded *d,
 		       const struct flow_packet *p);

@@ -237,6 +237,22 @@ static uint64_t limit_of(const struct flow_table *t, enum list list)
 	return list == LIST_CLOSED ? t->cfg.closed_ns : t->cfg.idle_ns;
 }
 
+/* Quiet for too long, or from before the clock was set back. */
+static bool is_over(const struct flow_table *t, const struct entry *e)
+{
+	uint64_t last = e->flow.last_ns;
+
+	return t->now_ns >= last + limit_of(t, (enum list)e->list) ||
+	       last >= t->now_ns + t->cfg.idle_ns;
+}
+
+static void end_over(struct flow_table *t, struct entry *e)
+{
+	if (e->list != LIST_CLOSED)
+		t->counters.idled++;
+	end_flow(t, e, FLOW_END_IDLE);
+}
+
 /* End up to `work` flows whose time is over. */
 static void end_idle(struct flow_table *t, int work)
 {
@@ -244,12 +260,9 @@ static void end_idle(struct flow_table *t, int work)
 		while (work && t->lists[list].oldest != NONE) {
 			struct entry *e = &t->entries[t->lists[list].oldest];
 
-			if (t->now_ns < e->flow.last_ns +
-						limit_of(t, (enum list)list))
+			if (!is_over(t, e))
 				break;
-			if (list != LIST_CLOSED)
-				t->counters.idled++;
-			end_flow(t, e, FLOW_END_IDLE);
+			end_over(t, e);
 			work--;
 		}
 	}
@@ -408,6 +421,11 @@ static void limit_half_open(struct flow_table *t)
 		 FLOW_END_EVICTED);
 }
 
+void flow_table_clock(struct flow_table *t, uint64_t now_ns)
+{
+	t->now_ns = now_ns;
+}
+
 void flow_table_packet(struct flow_table *t, const struct decoded *d,
 		       const struct flow_packet *p)
 {
@@ -423,6 +441,10 @@ void flow_table_packet(struct flow_table *t, const struct decoded *d,
 	end_idle(t, PACKET_WORK);
 
 	e = find(t, hash, d->protocol, end);
+	if (e && is_over(t, e)) {
+		end_over(t, e);
+		e = NULL;
+	}
 	if (e && d->protocol == IP_TCP && tcp_is_reuse(t, e, way, d))
 		e = reopen(t, e, d, p, way);
 	if (!e)

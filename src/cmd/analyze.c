@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir analyze - packets into streams, matches and their events.
+ *
+ * The reading thread takes packets from the source and dispatches them; with
+ * more than one worker each of those follows its share of the flows.  This
+ * thread has the loop: signals, health, metrics, the end.
+ */
+#include "cmd/cmd.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "cmd/analyze_health.h"
+#include "cmd/analyze_input.h"
+#include "cmd/common.h"
+#include "cmd/progress.h"
+#include "engine/analyze/analyze.h"
+#include "engine/analyze/output.h"
+#include "engine/match/match.h"
+#include "engine/metrics/metrics.h"
+#include "sys/loop.h"
+
+static const char part[] = "analyze";
+
+enum { LOOK_NS = 200000000, FILES_MAX = 4096, QUEUE_MAX = 1 << 20 };
+
+struct options {
+	struct opt_list files, substrings, regexes, binaries, flags_in,
+		flags_out;
+	const char *iface, *from, *listen, *spool, *expression, *output, *mode;
+	const char *identity, *metrics_addr, *policy;
+	bool list, promisc, immediate, no_inventory, follow;
+	uint64_t packets_max, snaplen, ring_bytes, timeout_ms, batch, workers;
+	uint64_t queue, event_queue, health_ms, flows_max, idle_ms, early_bytes;
+	uint64_t early_segments, streams_max, preview, update_packets;
+	uint64_t update_bytes, stream_matches, matches, window;
+	uint64_t half_open_max, hole_ms;
+	struct cmd_logs logs;
+};
+
+struct job {
+	const struct options *o;
+	const char **files; /* options and words, in their order */
+	int n_files;
+	struct match_set *patterns;
+	struct output *output;
+	char *output_path; /* owned */
+	struct analyze *analyze;
+	struct input *input;
+	struct loop *loop;
+	struct loop_wake *over;
+	struct loop_timer *look, *report;
+	struct health health;
+	struct metrics *metrics;
+	struct metrics_server *server;
+	struct progress progress;
+};
+
+/* -- flags of rustmate that ask for what other parts do ------------------------- */
+
+static const struct {
+	const char *name;
+	bool value;
+	const char *why;
+} elsewhere[] = {
+	{ "disable-stream-content", false, "payload is not stored here" },
+	{ "max-stream-content-bytes", true, "payload is not stored here" },
+	{ "max-stream-content-bytes-per-stream", true,
+	  "payload is not stored here" },
+	{ "stream-content-segment-bytes", true, "payload is not stored here" },
+	{ "disable-stream-view", false, "there is no view here" },
+	{ "max-stream-view-matches-per-stream", true, "there is no view here" },
+	{ "stream-view-query-limit", true, "there is no view here" },
+	{ "max-stream-slice-bytes", true, "there is no view here" },
+	{ "max-stream-slice-highlights", true, "there is no view here" },
+	{ "stream-slice-hex-row-bytes", true, "there is no view here" },
+	{ "max-stream-transform-bytes", true, "there is no view here" },
+	{ "disable-stream-parser", false, "no protocol is parsed here" },
+	{ "max-http1-parser-states", true, "no protocol is parsed here" },
+	{ "max-dns-parser-states", true, "no protocol is parsed here" },
+	{ "max-websocket-parser-states", true, "no protocol is parsed here" },
+	{ "max-tls-parser-states", true, "no protocol is parsed here" },
+	{ "max-http1-header-bytes", true, "no protocol is parsed here" },
+	{ "max-http1-buffer-bytes", true, "no protocol is parsed here" },
+	{ "max-parser-messages-per-chunk", true,
+	  "no protocol is parsed here" },
+	{ "api-listen", true, "this build serves no page" },
+	{ "api-delta-capacity", true, "this build serves no page" },
+	{ "service-profile-file", true, "this build serves no page" },
+	{ "stream-offload-queue-depth", true,
+	  "streams are followed by their own worker" },
+	{ "stream-offload-backpressure", true,
+	  "streams are followed by their own worker" },
+};
+
+/* How many words of argv it takes; 0 when it is none of these. */
+static int words_of_other(const char *word)
+{
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++) {
+		size_t n = strlen(elsewhere[i].name);
+
+		if (strncmp(word, "--", 2) != 0 ||
+		    strncmp(word + 2, elsewhere[i].name, n) != 0 ||
+		    (word[2 + n] && word[2 + n] != '='))
+			continue;
+		log_warn(part, "--%s has no effect: %s", elsewhere[i].name,
+			 elsewhere[i].why);
+		return elsewhere[i].value && !word[2 + n] ? 2 : 1;
+	}
+	return 0;
+}
+
+/* Take them out of argv, saying so; returns the new argc. */
+static int drop_others(int argc, char **argv)
+{
+	int n = 0;
+
+	for (int i = 0; i < argc;) {
+		int words = i ? words_of_other(argv[i]) : 0;
+
+		if (!words)
+			argv[n++] = argv[i];
+		i += words ? words : 1;
+	}
+	return n;
+}
+
+/* -- interfaces ------------------------------------------------------------------- */
+
+static void print_flags(unsigned flags)
+{
+	static const struct {
+		unsigned flag;
+		const char *name;
+	} names[] = { { IFF_UP, "up" },
+		      { IFF_RUNNING, "running" },
+		      { IFF_LOOPBACK, "loopback" },
+		      { IFF_BROADCAST, "broadcast" },
+		      { IFF_POINTOPOINT, "point-to-point" },
+		      { IFF_MULTICAST, "multicast" },
+		      { IFF_PROMISC, "promiscuous" } };
+	bool first = true;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (!(flags & names[i].flag))
+			continue;
+		printf("%s%s", first ? "" : ",", names[i].name);
+		first = false;
+	}
+	if (first)
+		printf("down");
+}
+
+static void print_addresses(const struct ifaddrs *all, const char *name)
+{
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		char text[NI_MAXHOST];
+		bool v4 = i->ifa_addr && i->ifa_addr->sa_family == AF_INET;
+		bool v6 = i->ifa_addr && i->ifa_addr->sa_family == AF_INET6;
+
+		if (strcmp(i->ifa_name, name) != 0 || !(v4 || v6))
+			continue;
+		if (getnameinfo(i->ifa_addr,
+				v4 ? sizeof(struct sockaddr_in)
+				   : sizeof(struct sockaddr_in6),
+				text, sizeof(text), NULL, 0,
+				NI_NUMERICHOST) == 0)
+			printf(" %s", text);
+	}
+}
+
+/* One line each: name, flags, addresses. */
+static void list_interfaces(struct err *err)
+{
+	struct if_nameindex *names = if_nameindex();
+	struct ifaddrs *all = NULL;
+
+	if (!names || getifaddrs(&all) < 0)
+		err_set(err, ERR_FAILED, "the kernel does not list its "
+			"interfaces");
+	for (int n = 0; all && names[n].if_name; n++) {
+		unsigned flags = 0;
+
+		for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+			if (strcmp(i->ifa_name, names[n].if_name) == 0)
+				flags = i->ifa_flags;
+		printf("%s ", names[n].if_name);
+		print_flags(flags);
+		print_addresses(all, names[n].if_name);
+		printf("\n");
+	}
+	freeifaddrs(all);
+	if_freenameindex(names);
+}
+
+/* -- what was asked for ------------------------------------------------------------- */
+
+static void add_patterns(struct match_pattern *to, size_t *n,
+			 const struct opt_list *list, enum match_kind kind,
+			 enum match_role role, uint32_t *next_id)
+{
+	for (int i = 0; i < list->n; i++)
+		to[(*n)++] = (struct match_pattern){ .kind = kind,
+						     .id = (*next_id)++,
+						     .name = list->at[i],
+						     .text = list->at[i],
+						     .role = role };
+}
+
+static int compile_patterns(struct job *j, struct err *err)
+{
+	const struct options *o = j->o;
+	size_t n = 0, most = (size_t)o->substrings.n + (size_t)o->regexes.n +
+			     (size_t)o->binaries.n + (size_t)o->flags_in.n +
+			     (size_t)o->flags_out.n;
+	struct match_pattern *all = mem_array(most + 1, sizeof(*all));
+	uint32_t substring = 0, regex = 0, binary = 0;
+
+	add_patterns(all, &n, &o->substrings, MATCH_SUBSTRING, MATCH_ANY,
+		     &substring);
+	add_patterns(all, &n, &o->regexes, MATCH_REGEX, MATCH_ANY, &regex);
+	add_patterns(all, &n, &o->binaries, MATCH_BINARY, MATCH_ANY, &binary);
+	add_patterns(all, &n, &o->flags_in, MATCH_REGEX, MATCH_FLAG_IN,
+		     &regex);
+	add_patterns(all, &n, &o->flags_out, MATCH_REGEX, MATCH_FLAG_OUT,
+		     &regex);
+	if (n)
+		j->patterns = match_compile(all, n, (uint32_t)o->window, err);
+	free(all);
+	if (err->code)
+		err->code = ERR_USAGE;
+	return err->code;
+}
+
+static int read_policy(const struct options *o, enum flow_policy *policy,
+		       struct err *err)
+{
+	static const char *const names[] = { "linux", "first", "last" };
+
+	for (int i = 0; i < 3; i++) {
+		if (strcmp(o->policy, names[i]) != 0)
+			continue;
+		*policy = (enum flow_policy)i;
+		return 0;
+	}
+	return err_set(err, ERR_USAGE,
+		       "--overlap takes linux, first or last, not \"%s\"",
+		       o->policy);
+}
+
+static int start_analysis(struct job *j, struct err *err)
+{
+	const struct options *o = j->o;
+	struct analyze_config cfg = ANALYZE_CONFIG_DEFAULT;
+
+	if (read_policy(o, &cfg.flow.policy, err) < 0)
+		return err->code;
+	cfg.flow.flows_max = (uint32_t)o->flows_max;
+	cfg.flow.half_open_max = (uint32_t)o->half_open_max;
+	cfg.flow.idle_ns = o->idle_ms * 1000000;
+	cfg.flow.hole_ns = o->hole_ms * 1000000;
+	cfg.flow.early_bytes_max = o->early_bytes;
+	cfg.flow.early_segments_max = (uint32_t)o->early_segments;
+	cfg.workers = (unsigned)o->workers;
+	cfg.queue_packets = (uint32_t)o->queue;
+	cfg.live = o->iface != NULL;
+	cfg.dump = strcmp(o->mode, "dump") == 0;
+	cfg.inventory = !o->no_inventory;
+	cfg.streams_max = o->streams_max;
+	cfg.preview = (uint32_t)o->preview;
+	cfg.update_packets = o->update_packets;
+	cfg.update_bytes = o->update_bytes;
+	cfg.patterns = j->patterns;
+	cfg.stream_matches_max = o->stream_matches;
+	cfg.matches_max = o->matches;
+	cfg.output = j->output;
+	cfg.output_events = (uint32_t)o->event_queue;
+	j->analyze = analyze_new(&cfg, err);
+	return j->analyze ? 0 : err->code;
+}
+
+/* A file's events lie beside it, under its name. */
+static void name_output(struct job *j)
+{
+	struct stat st;
+	const char *file = j->n_files == 1 ? j->files[0] : NULL;
+
+	if (j->o->output)
+		j->output_path = mem_text(j->o->output);
+	else if (file && strcmp(file, "-") != 0 && stat(file, &st) == 0 &&
+		 !S_ISDIR(st.st_mode))
+		j->output_path = mem_format("%s.jsonl", file);
+	else
+		j->output_path = mem_text("out.jsonl");
+}
+
+static int gather_files(struct job *j, const struct opt_args *args,
+			struct err *err)
+{
+	const struct options *o = j->o;
+	int sources;
+
+	j->files = mem_array((size_t)(o->files.n + args->n) + 1,
+			     sizeof(*j->files));
+	for (int i = 0; i < o->files.n; i++)
+		j->files[j->n_files++] = o->files.at[i];
+	for (int i = 0; i < args->n; i++)
+		j->files[j->n_files++] = args->at[i];
+	sources = (j->n_files > 0) + (o->iface != NULL) + (o->from != NULL) +
+		  (o->listen != NULL) + (o->spool != NULL);
+	if (sources == 0)
+		return err_set(err, ERR_USAGE,
+			       "there is no source: name capture files or "
+			       "folders, or give --iface, --from, "
+			       "--listen-feed or --spool");
+	if (sources > 1)
+		return err_set(err, ERR_USAGE,
+			       "one kind of source at a time: files, --iface, "
+			       "--from, --listen-feed or --spool");
+	if (strcmp(o->mode, "analyze") != 0 && strcmp(o->mode, "dump") != 0)
+		return err_set(err, ERR_USAGE,
+			       "--mode takes analyze or dump, not \"%s\"",
+			       o->mode);
+	for (int i = 0; i < j->n_files; i++)
+		if (strcmp(j->files[i], "-") != 0) {
+			struct stat st;
+
+			if (stat(j->files[i], &st) < 0)
+				return err_set(err, ERR_FAILED,
+					       "%s is not there",
+					       j->files[i]);
+		}
+	return 0;
+}
+
+/* -- running --------------------------------------------------------------------------- */
+
+static void on_over(void *arg)
+{
+	loop_stop(((struct job *)arg)->loop);
+}
+
+/* On the reading thread. */
+static void on_input_ended(void *arg)
+{
+	loop_wake(arg);
+}
+
+static void on_look(void *arg)
+{
+	struct job *j = arg;
+
+	if (progress_due(&j->progress)) {
+		const struct analyze_counters *a = &j->health.now.analyze;
+
+		health_look(&j->health);
+		progress_draw(&j->progress,
+			      "%llu packets, %llu streams, %llu matches",
+			      (unsigned long long)a->packets,
+			      (unsigned long long)a->streams,
+			      (unsigned long long)a->matches);
+	}
+	loop_timer_in(j->look, LOOK_NS);
+}
+
+static void on_report(void *arg)
+{
+	struct job *j = arg;
+
+	health_report(&j->health, "running", true);
+	loop_timer_in(j->report, j->o->health_ms * 1000000);
+}
+
+static int start_input(struct job *j, struct err *err)
+{
+	const struct options *o = j->o;
+	const char *from = o->from;
+	struct input_config cfg = {
+		.analyze = j->analyze,
+		.output = j->output,
+		.files = j->files,
+		.n_files = j->n_files,
+		.iface = o->iface,
+		.from = from && strncmp(from, "TCP@", 4) == 0 ? from + 4 : from,
+		.listen = o->listen,
+		.spool = o->spool,
+		.follow = o->follow,
+		.identity = o->identity,
+		.expression = o->expression,
+		.packets_max = o->packets_max,
+		.batch = (uint32_t)o->batch,
+		.snaplen = (uint32_t)o->snaplen,
+		.timeout_ms = (uint32_t)o->timeout_ms,
+		.ring_bytes = o->ring_bytes,
+		.promiscuous = o->promisc,
+		.ended = on_input_ended,
+		.arg = j->over,
+	};
+
+	j->input = input_start(&cfg, err);
+	if (j->input && input_address(j->input))
+		log_info(part, "sensors may push to %s",
+			 input_address(j->input));
+	return j->input ? 0 : err->code;
+}
+
+static int serve_metrics(struct job *j, struct err *err)
+{
+	if (!j->o->metrics_addr || !*j->o->metrics_addr)
+		return 0;
+	j->metrics = metrics_new();
+	health_add_metrics(&j->health, j->metrics);
+	j->server = metrics_serve(j->loop, j->metrics, j->o->metrics_addr,
+				  err);
+	if (j->server)
+		log_info(part, "metrics are served at port %u",
+			 metrics_server_port(j->server));
+	return j->server ? 0 : err->code;
+}
+
+static int run(struct job *j, struct err *err)
+{
+	if (compile_patterns(j, err) < 0)
+		return err->code;
+	name_output(j);
+	j->output = output_open(j->output_path, err);
+	if (!j->output || start_analysis(j, err) < 0)
+		return err->code;
+	j->loop = loop_new(err);
+	if (!j->loop)
+		return err->code;
+	j->over = loop_wake_new(j->loop, on_over, j);
+	if (!j->over)
+		return err_set(err, ERR_FAILED, "no descriptor is left");
+	if (start_input(j, err) < 0)
+		return err->code;
+	j->health = (struct health){ .analyze = j->analyze,
+				     .input = j->input,
+				     .output = j->output };
+	health_begin(&j->health);
+	if (serve_metrics(j, err) < 0)
+		return err->code;
+	progress_begin(&j->progress);
+	j->look = loop_timer(j->loop, on_look, j);
+	loop_timer_in(j->look, LOOK_NS);
+	j->report = loop_timer(j->loop, on_report, j);
+	if (j->o->health_ms)
+		loop_timer_in(j->report, j->o->health_ms * 1000000);
+	loop_run(j->loop);
+	return 0;
+}
+
+/* Read no more, end all flows, write all events, say what it came to. */
+static void end(struct job *j, struct err *err)
+{
+	bool ran = j->input != NULL;
+	struct err later = ERR_NONE;
+
+	progress_end(&j->progress);
+	metrics_server_free(j->server);
+	metrics_free(j->metrics);
+	if (ran)
+		health_look(&j->health);
+	input_stop(j->input, err->code ? &later : err);
+	if (j->analyze)
+		analyze_finish(j->analyze);
+	if (ran) {
+		j->health.input = NULL;
+		health_report(&j->health, err->code ? "failed" : "completed",
+			      false);
+	}
+	output_close(j->output, err->code ? &later : err);
+	if (ran && !err->code)
+		log_info(part,
+			 "done: %llu packets, %llu streams, %llu matches, "
+			 "%llu events in %s",
+			 (unsigned long long)j->health.now.analyze.packets,
+			 (unsigned long long)j->health.now.analyze.streams,
+			 (unsigned long long)j->health.now.analyze.matches,
+			 (unsigned long long)j->health.now.analyze.events,
+			 j->output_path);
+	analyze_free(j->analyze);
+	match_set_put(j->patterns);
+	loop_timer_free(j->look);
+	loop_timer_free(j->report);
+	loop_wake_free(j->over);
+	loop_free(j->loop);
+	free(j->files);
+	free(j->output_path);
+}
+
+static void analyze(const struct options *o, const struct opt_args *args,
+		    struct err *err)
+{
+	struct job j = { .o = o };
+
+	if (gather_files(&j, args, err) == 0)
+		run(&j, err);
+	end(&j, err);
+}
+
+static const char about[] =
+	"Turn packets into streams: every conversation reassembled, counted,\n"
+	"classified and searched for patterns, told as JSON lines.  The\n"
+	"packets come from capture files and folders of them, standard input\n"
+	"(-), an interface, another program's feed, sensors that push, or a\n"
+	"spool that grows.\n"
+	"\n"
+	"The events are those of rustmate, under its names; doc/analyze.md\n"
+	"has them all.  A file of events that is there is renamed, never\n"
+	"written over.";
+
+static const char examples[] =
+	"  weir analyze day1.pcap --regex 'FLAG\\{[A-Za-z0-9_]+\\}' -o -\n"
+	"  weir analyze captures/ --workers 0 --output day.jsonl\n"
+	"  weir analyze --iface eth0 --bpf 'tcp or udp' --health-interval-ms "
+	"1000\n"
+	"  weir analyze --from TCP@localhost:4242\n"
+	"  weir analyze --spool mirror/src1\n";
+
+int cmd_analyze(int argc, char **argv)
+{
+	struct options o = {
+		.mode = "analyze",
+		.policy = "linux",
+		.follow = true,
+		.snaplen = 262144,
+		.ring_bytes = 64 << 20,
+		.timeout_ms = 100,
+		.batch = 4096,
+		.queue = 4096,
+		.event_queue = 4096,
+		.health_ms = 1000,
+		.flows_max = 1000000,
+		.idle_ms = 120000,
+		.early_bytes = 1 << 20,
+		.early_segments = 128,
+		.streams_max = 1000000,
+		.preview = 256,
+		.update_packets = 64,
+		.update_bytes = 65536,
+		.stream_matches = 1024,
+		.matches = 1000000,
+		.window = 4096,
+		.half_open_max = 200000,
+		.hole_ms = 500,
+		.logs = CMD_LOGS_DEFAULT,
+	};
+	const struct opt opts[] = {
+		OPT_LIST('p', "pcap", &o.files, "FILE",
+			 "a capture file or a folder of them; - is standard "
+			 "input; may be repeated, or given without --pcap"),
+		OPT_TEXT('i', "iface", &o.iface, "IFACE",
+			 "capture from this interface"),
+		OPT_TEXT(0, "from", &o.from, "TCP@HOST:PORT",
+			 "read a feed, and connect again when it ends"),
+		OPT_TEXT(0, "listen-feed", &o.listen, "HOST:PORT",
+			 "take captures that sensors push there"),
+		OPT_TEXT(0, "spool", &o.spool, "DIR",
+			 "read a spool or mirror as it grows"),
+		OPT_FLAG(0, "follow", &o.follow,
+			 "wait for more at the end of a spool"),
+		OPT_TEXT(0, "source-id", &o.identity, "TEXT",
+			 "who the source is, for the stream ids; else its "
+			 "first packets say"),
+		OPT_FLAG(0, "list-interfaces", &o.list,
+			 "print name, flags and addresses of the interfaces"),
+		OPT_TEXT('o', "output", &o.output, "FILE",
+			 "where the events go; - is standard output (default "
+			 "FILE.jsonl beside the capture, else out.jsonl)"),
+		OPT_TEXT('m', "mode", &o.mode, "MODE",
+			 "analyze, or dump: one event a packet"),
+		OPT_UINT(0, "max-packets", &o.packets_max, 0, UINT64_MAX, "N",
+			 "stop after so many packets; 0 is never"),
+		OPT_TEXT(0, "capture-filter", &o.expression, "BPF",
+			 "only packets that this expression matches"),
+		OPT_TEXT(0, "bpf", &o.expression, "BPF",
+			 "the same as --capture-filter"),
+		OPT_UINT(0, "capture-snaplen", &o.snaplen, 64, 262144, "BYTES",
+			 "keep this much of each packet of an interface"),
+		OPT_UINT(0, "capture-buffer-size", &o.ring_bytes, 2 << 20,
+			 UINT64_C(1) << 36, "BYTES", "the kernel's buffer"),
+		OPT_UINT(0, "capture-read-timeout-ms", &o.timeout_ms, 1, 60000,
+			 "MS", "look at a quiet interface so often"),
+		OPT_FLAG(0, "promisc", &o.promisc,
+			 "an interface: also packets for other hosts"),
+		OPT_FLAG(0, "immediate", &o.immediate,
+			 "packets are always taken at once; accepted as it is"),
+		OPT_UINT(0, "batch-size", &o.batch, 1, 65536, "N",
+			 "packets taken from the source at once"),
+		OPT_UINT(0, "workers", &o.workers, 0, ANALYZE_WORKERS_MAX, "N",
+			 "threads that follow flows; 0 is one a processor"),
+		OPT_UINT(0, "worker-queue-depth", &o.queue, 1, QUEUE_MAX, "N",
+			 "packets that wait for one worker"),
+		OPT_UINT(0, "event-queue-depth", &o.event_queue, 1, QUEUE_MAX,
+			 "N", "events that a worker gathers, at most 64 KiB"),
+		OPT_UINT(0, "health-interval-ms", &o.health_ms, 0, 86400000,
+			 "MS", "say how it goes so often; 0 is never"),
+		OPT_TEXT(0, "metrics-addr", &o.metrics_addr, "ADDR:PORT",
+			 "serve the same numbers for Prometheus"),
+		OPT_UINT(0, "max-flows", &o.flows_max, 1, 16000000, "N",
+			 "flows at once; the quietest goes first"),
+		OPT_UINT(0, "max-half-open-flows", &o.half_open_max, 1,
+			 16000000, "N", "of them, TCP flows without an answer"),
+		OPT_UINT(0, "flow-idle-timeout-ms", &o.idle_ms, 1,
+			 UINT64_C(31536000000), "MS",
+			 "a flow ends after so long without a packet"),
+		OPT_UINT(0, "max-tcp-buffered-bytes-per-flow", &o.early_bytes,
+			 2048, 1 << 30, "BYTES",
+			 "early payload that waits, a direction"),
+		OPT_UINT(0, "max-tcp-out-of-order-segments-per-direction",
+			 &o.early_segments, 1, 65536, "N",
+			 "early segments that wait"),
+		OPT_UINT(0, "tcp-hole-timeout-ms", &o.hole_ms, 0, 3600000,
+			 "MS", "an acknowledged hole is given up after"),
+		OPT_TEXT(0, "overlap", &o.policy, "POLICY",
+			 "which of two copies of payload counts: linux, first "
+			 "or last"),
+		OPT_FLAG(0, "disable-stream-inventory", &o.no_inventory,
+			 "no stream_open, stream_update and stream_close"),
+		OPT_UINT(0, "max-streams", &o.streams_max, 1, 16000000, "N",
+			 "streams at once"),
+		OPT_UINT(0, "stream-preview-bytes", &o.preview, 0,
+			 ANALYZE_HEAD_MAX, "BYTES",
+			 "of each direction, in its events"),
+		OPT_UINT(0, "stream-update-packets", &o.update_packets, 0,
+			 UINT64_MAX, "N", "an update after so many; 0: none"),
+		OPT_UINT(0, "stream-update-bytes", &o.update_bytes, 0,
+			 UINT64_MAX, "BYTES", "an update after so many; 0: none"),
+		OPT_LIST(0, "pattern", &o.substrings, "TEXT",
+			 "find this text; may be repeated"),
+		OPT_LIST(0, "regex", &o.regexes, "REGEX",
+			 "find this expression; may be repeated"),
+		OPT_LIST(0, "binary-pattern", &o.binaries, "HEX",
+			 "find these bytes; may be repeated"),
+		OPT_LIST(0, "flag-in", &o.flags_in, "REGEX",
+			 "find this on its way to the one who was called"),
+		OPT_LIST(0, "flag-out", &o.flags_out, "REGEX",
+			 "find this on its way to the one who called"),
+		OPT_UINT(0, "max-pattern-matches-per-stream",
+			 &o.stream_matches, 0, UINT32_MAX, "N",
+			 "more are counted only"),
+		OPT_UINT(0, "max-pattern-matches-total", &o.matches, 0,
+			 UINT64_MAX, "N", "more are counted only"),
+		OPT_UINT(0, "pattern-regex-window-bytes", &o.window, 1,
+			 MATCH_WINDOW_MAX, "BYTES",
+			 "the longest match of an expression"),
+		CMD_LOGS_OPTIONS(&o.logs),
+		OPT_END()
+	};
+	const struct opt_command cmd = {
+		.name = "analyze",
+		.synopsis = "[OPTIONS] [FILE|FOLDER|-]…",
+		.about = about,
+		.examples = examples,
+		.opts = opts,
+		.args_max = FILES_MAX,
+	};
+	struct opt_args args;
+	struct err err = ERR_NONE;
+	int status;
+
+	argc = drop_others(argc, argv);
+	if (cmd_begin(&cmd, argc, argv, &args, &status) &&
+	    cmd_logs_begin(&cmd, &o.logs, &status)) {
+		if (o.list)
+			list_interfaces(&err);
+		else
+			analyze(&o, &args, &err);
+		status = cmd_exit(cmd.name, &err);
+	}
+	opt_list_release(&o.files);
+	opt_list_release(&o.substrings);
+	opt_list_release(&o.regexes);
+	opt_list_release(&o.binaries);
+	opt_list_release(&o.flags_in);
+	opt_list_release(&o.flags_out);
+	return status;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * analyze_priv.h - what the dispatcher, the shards and the events share.
+ */
+#ifndef ENGINE_ANALYZE_ANALYZE_PRIV_H
+#define ENGINE_ANALYZE_ANALYZE_PRIV_H
+
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "base/siphash.h"
+#include "engine/analyze/analyze.h"
+
+struct channel;
+
+/* Caps and counts of the whole process, touched at most once a stream. */
+struct shared_counts {
+	atomic_uint_fast64_t streams_open;
+	atomic_uint_fast64_t matches;
+};
+
+/* -- events.c ---------------------------------------------------------------- */
+
+/* Lines on their way into the output; one thread's. */
+struct events {
+	struct output *output; /* NULL: they are counted only */
+	struct buf lines, scratch;
+	uint32_t waiting, waiting_max;
+	uint64_t count;
+};
+
+void events_flush(struct events *e);
+void events_release(struct events *e);
+
+void events_packet(struct events *e, uint32_t linktype,
+		   const struct packet *p);
+/* `kind` is "stream_open", "stream_update" or "stream_close"; p may be NULL. */
+void events_stream(struct events *e, const char *kind, const struct stream *s,
+		   uint32_t preview, int way, const struct flow_packet *p);
+void events_match(struct events *e, const struct stream *s, int way,
+		  const struct match *m, uint64_t time_ns);
+void events_gap(struct events *e, const struct stream *s, int way,
+		uint64_t offset, uint64_t len, enum flow_gap why,
+		uint64_t time_ns);
+void events_source_gap(struct events *e, const struct stream_source *source,
+		       uint32_t linktype, const struct analyze_loss *loss);
+
+/* -- shard.c ----------------------------------------------------------------- */
+
+/* Only numbers of 64 bits: copied as such. */
+struct shard_counts {
+	uint64_t packets, events;
+	uint64_t streams, streams_refused, streams_matched;
+	uint64_t slices, slice_bytes, matches_dropped;
+	struct flow_counters flow;
+};
+
+struct shard;
+
+struct shard_config {
+	const struct analyze_config *cfg;
+	struct shared_counts *shared;
+	unsigned number, of;
+};
+
+struct shard *shard_new(const struct shard_config *cfg, struct err *err);
+void shard_free(struct shard *sh);
+int shard_add_sink(struct shard *sh, const struct stream_sink *sink);
+
+/* All of these from one thread. */
+void shard_source(struct shard *sh, const struct stream_source *source);
+void shard_packet(struct shard *sh, uint32_t linktype, const struct decoded *d,
+		  const struct flow_packet *p, uint64_t now_ns);
+void shard_lost(struct shard *sh, uint64_t now_ns);
+void shard_tick(struct shard *sh, uint64_t now_ns);
+void shard_finish(struct shard *sh);
+/* Write what waits and publish the counts. */
+void shard_flush(struct shard *sh);
+void shard_publish(struct shard *sh);
+
+/* Any thread: as of the last publishing. */
+void shard_counts(struct shard *sh, struct shard_counts *c);
+
+/* -- worker.c: shards with a thread each ---------------------------------------- */
+
+struct worker;
+
+struct worker *worker_start(struct shard *sh, uint32_t queue_packets,
+			    struct err *err);
+
+/*
+ * Give a packet, copied.  False when the queue is full and !wait: then it is
+ * dropped and counted, and the shard is told of the hole at the next chance.
+ */
+bool worker_packet(struct worker *w, const struct stream_source *source,
+		   uint32_t linktype, const struct decoded *d,
+		   const struct flow_packet *p, uint64_t now_ns, bool wait);
+enum worker_order { WORKER_LOST = 1, WORKER_TICK };
+void worker_order(struct worker *w, enum worker_order what, uint64_t now_ns,
+		  bool wait);
+void worker_flush(struct worker *w, bool wait);
+
+/* How many packets wait; any thread. */
+uint32_t worker_waiting(struct worker *w);
+
+/* Hand over everything, let the shard finish, end the thread. */
+void worker_stop(struct worker *w);
+void worker_free(struct worker *w); /* NULL is fine */
+
+/* -- counts: words of 64 bits, written by one thread, read by any ------------ */
+
+void counts_publish(atomic_uint_fast64_t *to, const void *from, size_t size);
+void counts_read(void *to, atomic_uint_fast64_t *from, size_t size);
+
+#endif

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch.c - from the packets of a source to the shard of their flow.
+ */
+#include "engine/analyze/analyze_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/analyze/output.h"
+#include "engine/match/match.h"
+
+/* What the dispatcher counts; only numbers of 64 bits. */
+struct counts {
+	uint64_t packets, bytes, decoded[DECODE_STATUSES];
+	uint64_t source_gaps, source_lost, queue_dropped, events;
+	struct defrag_counters defrag;
+};
+
+struct analyze {
+	struct analyze_config cfg;
+	struct shared_counts shared;
+	struct siphash_key key; /* chooses the shard */
+	struct shard *shards[ANALYZE_WORKERS_MAX];
+	struct worker *workers[ANALYZE_WORKERS_MAX]; /* NULL: no threads */
+	unsigned n;
+	struct defrag *defrag;
+	struct events events; /* of the dispatcher itself */
+
+	struct stream_source **sources; /* streams refer to them */
+	size_t n_sources;
+	const struct stream_source *source;
+	uint32_t linktype;
+	uint64_t now_ns;
+	bool dropping; /* a hole of our own making: `drop` */
+	struct analyze_loss drop;
+
+	struct counts counts;
+	atomic_uint_fast64_t published[sizeof(struct counts) / 8];
+};
+
+/* -- making -------------------------------------------------------------------- */
+
+static unsigned processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n < 1)
+		return 1;
+	return n > ANALYZE_WORKERS_MAX ? ANALYZE_WORKERS_MAX : (unsigned)n;
+}
+
+static int make_shards(struct analyze *a, struct err *err)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct shard_config cfg = { &a->cfg, &a->shared, i,
+						  a->n };
+
+		a->shards[i] = shard_new(&cfg, err);
+		if (!a->shards[i])
+			return err->code;
+	}
+	for (unsigned i = 0; a->n > 1 && i < a->n; i++) {
+		a->workers[i] = worker_start(a->shards[i],
+					     a->cfg.queue_packets, err);
+		if (!a->workers[i])
+			return err->code;
+	}
+	return 0;
+}
+
+struct analyze *analyze_new(const struct analyze_config *cfg, struct err *err)
+{
+	struct analyze *a = mem_alloc(sizeof(*a));
+	uint8_t seed[16 + sizeof(a->key)];
+
+	assert(cfg->preview <= ANALYZE_HEAD_MAX);
+	a->cfg = *cfg;
+	if (cfg->patterns)
+		match_set_get(cfg->patterns);
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed)) {
+		err_set(err, ERR_FAILED, "the kernel gives no random bytes");
+		analyze_free(a);
+		return NULL;
+	}
+	memcpy(a->cfg.flow.seed, seed, 16);
+	memcpy(&a->key, seed + 16, sizeof(a->key));
+	a->n = cfg->dump ? 1 : cfg->workers ? cfg->workers : processors();
+	assert(a->n <= ANALYZE_WORKERS_MAX);
+	a->events.output = cfg->output;
+	a->events.waiting_max = cfg->output_events;
+	a->defrag = defrag_new(&cfg->defrag, seed);
+	if (make_shards(a, err) == 0)
+		return a;
+	analyze_finish(a);
+	analyze_free(a);
+	return NULL;
+}
+
+unsigned analyze_workers(const struct analyze *a)
+{
+	return a->n;
+}
+
+int analyze_add_sink(struct analyze *a, unsigned worker,
+		     const struct stream_sink *sink)
+{
+	assert(worker < a->n);
+	return shard_add_sink(a->shards[worker], sink);
+}
+
+void analyze_free(struct analyze *a)
+{
+	if (!a)
+		return;
+	for (unsigned i = 0; i < a->n; i++) {
+		worker_free(a->workers[i]);
+		shard_free(a->shards[i]);
+	}
+	for (size_t i = 0; i < a->n_sources; i++)
+		free(a->sources[i]);
+	free(a->sources);
+	defrag_free(a->defrag);
+	events_release(&a->events);
+	match_set_put(a->cfg.patterns);
+	free(a);
+}
+
+/* -- counts --------------------------------------------------------------------- */
+
+static void publish(struct analyze *a)
+{
+	a->counts.events = a->events.count;
+	defrag_counters(a->defrag, &a->counts.defrag);
+	counts_publish(a->published, &a->counts, sizeof(a->counts));
+	if (a->n == 1)
+		shard_publish(a->shards[0]);
+}
+
+static void add_flow_counts(struct flow_counters *to,
+			    const struct flow_counters *from)
+{
+	uint64_t *sum = (uint64_t *)to;
+	const uint64_t *words = (const uint64_t *)from;
+
+	for (size_t i = 0; i < sizeof(*to) / 8; i++)
+		sum[i] += words[i];
+}
+
+static void add_shard(struct analyze_counters *c, unsigned n,
+		      const struct shard_counts *s, uint32_t waiting)
+{
+	c->events += s->events;
+	c->streams += s->streams;
+	c->streams_refused += s->streams_refused;
+	c->streams_matched += s->streams_matched;
+	c->slices += s->slices;
+	c->slice_bytes += s->slice_bytes;
+	c->matches_dropped += s->matches_dropped;
+	add_flow_counts(&c->flow, &s->flow);
+	if (waiting > c->queue_packets)
+		c->queue_packets = waiting;
+	if (s->packets > c->busiest_packets) {
+		c->busiest = n;
+		c->busiest_packets = s->packets;
+	}
+}
+
+void analyze_counters(struct analyze *a, struct analyze_counters *c)
+{
+	struct counts d;
+
+	counts_read(&d, a->published, sizeof(d));
+	*c = (struct analyze_counters){
+		.packets = d.packets,
+		.bytes = d.bytes,
+		.source_gaps = d.source_gaps,
+		.source_lost = d.source_lost,
+		.queue_dropped = d.queue_dropped,
+		.events = d.events,
+		.defrag = d.defrag,
+		.workers = a->n,
+		.queue_room = a->n > 1 ? a->cfg.queue_packets : 0,
+		.streams_open = atomic_load(&a->shared.streams_open),
+		.matches = atomic_load(&a->shared.matches),
+	};
+	memcpy(c->decoded, d.decoded, sizeof(d.decoded));
+	for (unsigned i = 0; i < a->n; i++) {
+		struct shard_counts s;
+
+		shard_counts(a->shards[i], &s);
+		add_shard(c, i, &s,
+			  a->workers[i] ? worker_waiting(a->workers[i]) : 0);
+	}
+}
+
+/* -- packets ----------------------------------------------------------------------- */
+
+const struct stream_source *analyze_source(struct analyze *a,
+					   const struct stream_source *source)
+{
+	struct stream_source *s = mem_alloc(sizeof(*s));
+
+	*s = *source;
+	a->sources = mem_grow(a->sources,
+			      (a->n_sources + 1) * sizeof(*a->sources));
+	a->sources[a->n_sources++] = s;
+	return s;
+}
+
+static void use_source(struct analyze *a, const struct stream_source *source)
+{
+	a->source = source;
+	if (a->n == 1)
+		shard_source(a->shards[0], source);
+}
+
+/*
+ * The source's clock.  Packets a little out of order do not turn it back; one
+ * that is older than any flow may be quiet means that the clock was set.
+ */
+static void turn_clock(struct analyze *a, uint64_t time_ns)
+{
+	if (time_ns > a->now_ns ||
+	    time_ns + a->cfg.flow.idle_ns < a->now_ns)
+		a->now_ns = time_ns;
+}
+
+static void tell_loss(struct analyze *a, const struct analyze_loss *loss)
+{
+	a->counts.source_gaps++;
+	events_source_gap(&a->events, a->source, a->linktype, loss);
+}
+
+/* A live source and a worker that is behind. */
+static void drop(struct analyze *a, const struct flow_packet *p)
+{
+	a->counts.queue_dropped++;
+	if (!a->dropping)
+		a->drop = (struct analyze_loss){ .reason = "queue",
+						 .index = p->index,
+						 .begin_ns = p->time_ns,
+						 .numbered = true };
+	a->dropping = true;
+	a->drop.packets++;
+	a->drop.end_ns = p->time_ns;
+}
+
+static void end_of_drop(struct analyze *a)
+{
+	a->dropping = false;
+	tell_loss(a, &a->drop);
+}
+
+static void dispatch(struct analyze *a, const struct decoded *d,
+		     const struct flow_packet *p)
+{
+	struct worker *w;
+
+	if (a->n == 1) {
+		shard_packet(a->shards[0], a->linktype, d, p, a->now_ns);
+		return;
+	}
+	w = a->workers[flow_hash(&a->key, d) % a->n];
+	if (!worker_packet(w, a->source, a->linktype, d, p, a->now_ns,
+			   !a->cfg.live))
+		drop(a, p);
+	else if (a->dropping)
+		end_of_drop(a);
+}
+
+static void take(struct analyze *a, const struct flow_packet *p)
+{
+	struct decoded d;
+
+	decode_frame(a->linktype, p->frame, p->wire_len, &d);
+	a->counts.decoded[d.status]++;
+	turn_clock(a, p->time_ns);
+	if (d.status == DECODE_FRAGMENT && !defrag_put(a->defrag, &d, a->now_ns))
+		return;
+	if (d.status == DECODE_OK)
+		dispatch(a, &d, p);
+}
+
+void analyze_packets(struct analyze *a, const struct stream_source *source,
+		     uint32_t linktype, const struct packet *p, int n,
+		     uint64_t first)
+{
+	use_source(a, source);
+	a->linktype = linktype;
+	for (int i = 0; i < n; i++) {
+		const struct flow_packet packet = { first + (uint64_t)i,
+						    p[i].time_ns,
+						    p[i].wire_len, p[i].data };
+
+		a->counts.packets++;
+		a->counts.bytes += p[i].data.len;
+		if (a->cfg.dump)
+			events_packet(&a->events, linktype, &p[i]);
+		else
+			take(a, &packet);
+	}
+	publish(a);
+}
+
+void analyze_lost(struct analyze *a, const struct stream_source *source,
+		  const struct analyze_loss *loss)
+{
+	use_source(a, source);
+	a->counts.source_lost += loss->packets;
+	tell_loss(a, loss);
+	if (a->n == 1)
+		shard_lost(a->shards[0], a->now_ns);
+	else
+		for (unsigned i = 0; i < a->n; i++)
+			worker_order(a->workers[i], WORKER_LOST, a->now_ns,
+				     !a->cfg.live);
+	publish(a);
+}
+
+void analyze_flush(struct analyze *a)
+{
+	if (a->n == 1)
+		shard_flush(a->shards[0]);
+	else
+		for (unsigned i = 0; i < a->n; i++)
+			worker_flush(a->workers[i], !a->cfg.live);
+	events_flush(&a->events);
+	publish(a);
+}
+
+void analyze_tick(struct analyze *a, uint64_t now_ns)
+{
+	turn_clock(a, now_ns);
+	if (a->n == 1)
+		shard_tick(a->shards[0], a->now_ns);
+	else
+		for (unsigned i = 0; i < a->n; i++)
+			worker_order(a->workers[i], WORKER_TICK, a->now_ns,
+				     false);
+	analyze_flush(a);
+}
+
+void analyze_finish(struct analyze *a)
+{
+	if (a->dropping)
+		end_of_drop(a);
+	for (unsigned i = 0; i < a->n; i++) {
+		if (a->workers[i])
+			worker_stop(a->workers[i]);
+		else if (a->shards[i])
+			shard_finish(a->shards[i]);
+	}
+	events_flush(&a->events);
+	if (a->defrag)
+		publish(a);
+}
