@@ -34,12 +34,12 @@ enum {
 	ROUNDS_MAX = 101,
 	PACKET = 1500,
 	RECORD = PACKET + RECORD_HEADER,
-	BURST = 64,	     /* packets a put, as a capture ring gives them */
+	BURST = 64, /* packets a put, as a capture ring gives them */
 	BATCH = 256 << 10,
 	SEGMENT = 64 << 20,
-	LONE = 100,	     /* packets alone, a round */
+	LONE = 100, /* packets alone, a round */
 	STEADY_RATE = 100000,
-	STEADY = 50000	     /* packets at that rate, a round */
+	STEADY = 50000 /* packets at that rate, a round */
 };
 
 enum measure {
@@ -199,8 +199,8 @@ static void spool_flood(struct bench *b, int round)
 	spool_writer_status(w, &st);
 	commits = st.spool.commits - commits;
 	b->group = b->packets * RECORD / (commits ? commits : 1);
-	b->got[SPOOL_RATE][round] = (double)(b->packets * RECORD) * 1e9 /
-				    (double)took;
+	b->got[SPOOL_RATE][round] =
+		(double)(b->packets * RECORD) * 1e9 / (double)took;
 	b->got[SPOOL_PPS][round] = (double)b->packets * 1e9 / (double)took;
 	b->got[STAGE_NS][round] = (double)own / (double)b->packets;
 	stop(w, path);
@@ -261,7 +261,8 @@ static void spool_steady(struct bench *b, int round)
 			for (int i = 0; i < n; i++)
 				at[put + (uint64_t)i] = now();
 			if (spool_writer_put(w, p, n) != n)
-				fail("a packet found no room", "at a slow rate");
+				fail("a packet found no room",
+				     "at a slow rate");
 			put += (uint64_t)n;
 		}
 		if (poll(&fd, 1, put < STEADY ? 0 : 1000) > 0)
@@ -276,7 +277,8 @@ static void spool_steady(struct bench *b, int round)
 	free(path);
 }
 
-/* -- the bare loop ----------------------------------------------------------- */
+/* -- the bare loop -----------------------------------------------------------
+ */
 
 struct bare {
 	int pcap, idx;
@@ -352,8 +354,8 @@ static void bare_flood(struct bench *b, int round)
 
 	begin = now();
 	for (uint64_t done = 0; done < total;) {
-		uint64_t len = b->group < total - done ? b->group
-						       : total - done;
+		uint64_t len =
+			b->group < total - done ? b->group : total - done;
 
 		if (len > SEGMENT - at)
 			len = SEGMENT - at;
@@ -366,8 +368,8 @@ static void bare_flood(struct bench *b, int round)
 			file++;
 		}
 	}
-	b->got[BARE_RATE][round] = (double)total * 1e9 /
-				   (double)(now() - begin);
+	b->got[BARE_RATE][round] =
+		(double)total * 1e9 / (double)(now() - begin);
 	free(from);
 	bare_end(b, files, n);
 }
@@ -403,8 +405,8 @@ static void copy_and_sum(struct bench *b, int round)
 	for (uint64_t i = 0; i < b->packets; i++) {
 		if (at + RECORD > ROOM)
 			at = 0;
-		memcpy(to + at + RECORD_HEADER,
-		       b->content + i % BURST * PACKET, PACKET);
+		memcpy(to + at + RECORD_HEADER, b->content + i % BURST * PACKET,
+		       PACKET);
 		crc = crc32c_more(crc, bytes_of(to + at, RECORD));
 		at += RECORD;
 	}
@@ -415,7 +417,8 @@ static void copy_and_sum(struct bench *b, int round)
 	free(to);
 }
 
-/* -- telling ------------------------------------------------------------------ */
+/* -- telling ------------------------------------------------------------------
+ */
 
 static int ascending_double(const void *a, const void *b)
 {
@@ -458,10 +461,12 @@ static void print_table(const double m[MEASURES], int rounds, uint64_t group)
 static void print_json(const double m[MEASURES], int rounds, uint64_t group)
 {
 	static const char *const names[MEASURES] = {
-		"spool_bytes_per_s", "bare_bytes_per_s", "spool_packets_per_s",
-		"stage_ns", "copy_and_checksum_ns", "lone_p50_ns",
-		"lone_p99_ns", "bare_lone_p50_ns", "bare_lone_p99_ns",
-		"steady_p50_ns", "steady_p99_ns"
+		"spool_bytes_per_s",	"bare_bytes_per_s",
+		"spool_packets_per_s",	"stage_ns",
+		"copy_and_checksum_ns", "lone_p50_ns",
+		"lone_p99_ns",		"bare_lone_p50_ns",
+		"bare_lone_p99_ns",	"steady_p50_ns",
+		"steady_p99_ns"
 	};
 
 	printf("{\"bench\":\"spool\",\"rounds\":%d,\"commit_bytes\":%llu",
@@ -487,7 +492,8 @@ int main(int argc, char **argv)
 	if (argc > 3)
 		mib = atoi(argv[3]);
 	if (b.rounds < 1 || b.rounds > ROUNDS_MAX || mib < 1)
-		fail("usage", "bench-spool [--json] [DIR [ROUNDS [MEBIBYTES]]]");
+		fail("usage",
+		     "bench-spool [--json] [DIR [ROUNDS [MEBIBYTES]]]");
 	log_setup(LOG_ERROR, false);
 	b.packets = ((uint64_t)mib << 20) / RECORD / BURST * BURST;
 	b.content = mem_alloc(BURST * PACKET);

@@ -52,9 +52,10 @@ static void on_fault(void *arg, const struct spool_fault *f)
 	if (r->json) {
 		put_text(b, b->len ? ",{\"file\":" : "{\"file\":");
 		put_json_text(b, f->file);
-		put_format(b, ",\"offset\":%" PRIu64 ",\"from\":%" PRIu64
-			   ",\"to\":%" PRIu64 ",\"what\":", f->offset, f->from,
-			   f->to);
+		put_format(b,
+			   ",\"offset\":%" PRIu64 ",\"from\":%" PRIu64
+			   ",\"to\":%" PRIu64 ",\"what\":",
+			   f->offset, f->from, f->to);
 		put_json_text(b, f->what);
 		put_text(b, "}");
 		return;
@@ -126,14 +127,13 @@ static void print_text(const struct recover *r, const char *dir,
 	       p->identity.name[0] ? p->identity.name : "unknown",
 	       p->identity.linktype);
 	printf("  oldest %" PRIu64 ", head %" PRIu64 ", %" PRIu64
-	       " segments, %s\n", p->oldest, p->head, p->segments,
-	       text_of_size(size, p->bytes));
+	       " segments, %s\n",
+	       p->oldest, p->head, p->segments, text_of_size(size, p->bytes));
 	printf("  %" PRIu64 " packets lost before the spool, %" PRIu64
-	       " gaps of %" PRIu64 " packets in it\n", p->dropped, p->gaps,
-	       p->lost);
+	       " gaps of %" PRIu64 " packets in it\n",
+	       p->dropped, p->gaps, p->lost);
 	if (p->torn)
-		printf("  torn tail of %" PRIu64
-		       " bytes%s\n", p->torn,
+		printf("  torn tail of %" PRIu64 " bytes%s\n", p->torn,
 		       p->written ? ", being written just now"
 				  : "; the next start cuts it");
 	printf("%.*s", (int)r->faults.len,
@@ -190,15 +190,16 @@ static int all_spools(struct recover *r, const char *source, struct err *err)
 	if (rc == 0 && !r->n_spools && !r->json)
 		return err_set(err, ERR_FAILED,
 			       "there is no spool %s; --spool-dir and --src-id "
-			       "name another", source);
+			       "name another",
+			       source);
 	if (r->json)
 		printf("],\"head\":%" PRIu64 ",\"oldest\":%" PRIu64
-		       ",\"bytes\":%" PRIu64 "}\n", r->head, r->oldest,
-		       r->bytes);
+		       ",\"bytes\":%" PRIu64 "}\n",
+		       r->head, r->oldest, r->bytes);
 	else
-		printf("recover: src=%" PRIu64 " head=%" PRIu64 " oldest=%"
-		       PRIu64 " bytes=%" PRIu64 "\n", r->src_id, r->head,
-		       r->oldest, r->bytes);
+		printf("recover: src=%" PRIu64 " head=%" PRIu64
+		       " oldest=%" PRIu64 " bytes=%" PRIu64 "\n",
+		       r->src_id, r->head, r->oldest, r->bytes);
 	return rc;
 }
 
@@ -209,7 +210,8 @@ static int run(struct recover *r, struct err *err)
 
 	if (rc == 0 && r->n_faults)
 		rc = err_set(err, ERR_DAMAGED,
-			     "%s is damaged in %" PRIu64 " places; --repair sets "
+			     "%s is damaged in %" PRIu64
+			     " places; --repair sets "
 			     "the damaged files aside and records what is lost",
 			     source, r->n_faults);
 	buf_release(&r->faults);
@@ -219,8 +221,11 @@ static int run(struct recover *r, struct err *err)
 
 int cmd_recover(int argc, char **argv)
 {
-	struct recover r = { .spool_dir = "/var/lib/weir/spool", .src_id = 1,
-			     .linktype = 1, .snaplen = 65536, .percent = -1 };
+	struct recover r = { .spool_dir = "/var/lib/weir/spool",
+			     .src_id = 1,
+			     .linktype = 1,
+			     .snaplen = 65536,
+			     .percent = -1 };
 	const struct opt opts[] = {
 		OPT_TEXT('d', "spool-dir", &r.spool_dir, "DIR",
 			 "where the spools of all sources lie"),
@@ -240,19 +245,22 @@ int cmd_recover(int argc, char **argv)
 	const struct opt_command command = {
 		.name = "recover",
 		.synopsis = "[OPTIONS]",
-		.about =
-			"Tell what a source's spools hold: oldest packet, head, "
-			"bytes, gaps, losses, a\ntorn tail, and every damage "
-			"with its file, offset and packets.  Nothing is\n"
-			"changed, and a writer may be at work meanwhile.\n\n"
-			"With --repair the damaged files are copied to damaged/ "
-			"inside the spool, good\npackets are kept under their "
-			"numbers, a lost index is made again from the\npackets, "
-			"and what is lost is recorded as a gap.\n\n"
-			"The exit status is 0 when all is whole, 1 when "
-			"something is damaged.",
-		.examples = "  weir recover --spool-dir spool --src-id 1 --verify\n"
-			    "  weir recover --spool-dir spool --repair\n",
+		.about = "Tell what a source's spools hold: oldest packet, "
+			 "head, "
+			 "bytes, gaps, losses, a\ntorn tail, and every damage "
+			 "with its file, offset and packets.  Nothing is\n"
+			 "changed, and a writer may be at work meanwhile.\n\n"
+			 "With --repair the damaged files are copied to "
+			 "damaged/ "
+			 "inside the spool, good\npackets are kept under their "
+			 "numbers, a lost index is made again from "
+			 "the\npackets, "
+			 "and what is lost is recorded as a gap.\n\n"
+			 "The exit status is 0 when all is whole, 1 when "
+			 "something is damaged.",
+		.examples =
+			"  weir recover --spool-dir spool --src-id 1 --verify\n"
+			"  weir recover --spool-dir spool --repair\n",
 		.opts = opts,
 	};
 	struct opt_args args;

@@ -224,7 +224,8 @@ TEST(the_chain_is_known_at_every_end_of_a_batch_and_nowhere_else)
 	spool_reader_close(r);
 }
 
-/* -- waiting ---------------------------------------------------------------- */
+/* -- waiting ----------------------------------------------------------------
+ */
 
 TEST(a_reader_may_be_there_before_its_source)
 {
@@ -324,7 +325,8 @@ TEST(only_a_reader_that_is_asked_for_its_descriptor_takes_one)
 
 TEST(losses_at_the_head_are_seen_when_they_are_durable)
 {
-	const struct spool_note drop = { .is = SPOOL_IS_DROP, .reason = 1,
+	const struct spool_note drop = { .is = SPOOL_IS_DROP,
+					 .reason = 1,
 					 .value = 9 };
 	struct spool *s = open_capped(1 << 10, 0);
 	struct spool_reader *r = reader_here();
@@ -341,7 +343,8 @@ TEST(losses_at_the_head_are_seen_when_they_are_durable)
 	spool_reader_close(r);
 }
 
-/* -- siblings and damage ------------------------------------------------------ */
+/* -- siblings and damage ------------------------------------------------------
+ */
 
 TEST(siblings_come_in_order_each_with_its_BEGIN)
 {
@@ -389,7 +392,8 @@ TEST(a_damaged_batch_is_one_gap_over_exactly_that_batch)
 	CHECK(strstr(g.sentence, "00000000000000000000.pcap") != NULL);
 }
 
-/* -- together ------------------------------------------------------------------ */
+/* -- together
+ * ------------------------------------------------------------------ */
 
 enum { STREAM = 40000 };
 

@@ -187,8 +187,8 @@ TEST(I05_every_segment_is_a_pcap_file_and_names_sort_in_order)
 	names = segments_here();
 	CHECK(names.n_segments > 2);
 	for (size_t i = 0; i < names.n_segments; i++) {
-		struct bytes file = t_load(file_of(names.segments[i].number,
-						   "pcap"));
+		struct bytes file =
+			t_load(file_of(names.segments[i].number, "pcap"));
 		struct pcap_head head;
 		struct cursor c;
 		struct packet p;
@@ -264,7 +264,8 @@ TEST(I07_the_seal_names_first_last_and_length_of_its_file)
 		struct scan_ends ends;
 
 		CHECK_EQ(scan_ends(sys_here(), t_path("spool/src1"), &id, first,
-				   &ends), 0);
+				   &ends),
+			 0);
 		CHECK(ends.sealed);
 		CHECK_EQ(ends.head.first, first);
 		CHECK_EQ(ends.length, t_load(file_of(first, "pcap")).len);
@@ -417,8 +418,8 @@ static int count_log(const char *word, void (*fn)(void))
 	close(saved);
 	fclose(f);
 	all = t_load(path);
-	for (const char *p = (const char *)all.p;
-	     (p = strstr(p, word)) != NULL; p++)
+	for (const char *p = (const char *)all.p; (p = strstr(p, word)) != NULL;
+	     p++)
 		n++;
 	return n;
 }
@@ -561,7 +562,8 @@ TEST(losses_and_gaps_are_kept_at_their_place_and_summed_for_ever)
 	for (int i = 0; i < 20; i++) {
 		write_some(s, 1, 5);
 		append_note(s, (struct spool_note){ .is = SPOOL_IS_DROP,
-						    .reason = 1, .value = 3 });
+						    .reason = 1,
+						    .value = 3 });
 	}
 	append_note(s, (struct spool_note){ .is = SPOOL_IS_GAP,
 					    .reason = SPOOL_GAP_RETENTION,
@@ -590,8 +592,8 @@ TEST(a_gap_at_the_very_end_is_gone_on_behind)
 	struct got g;
 
 	write_some(s, 1, 5);
-	append_note(s, (struct spool_note){ .is = SPOOL_IS_GAP, .reason = 1,
-					    .value = 50 });
+	append_note(s, (struct spool_note){
+			       .is = SPOOL_IS_GAP, .reason = 1, .value = 50 });
 	commit(s);
 	spool_close(s);
 	s = open_here();
@@ -603,12 +605,13 @@ TEST(a_gap_at_the_very_end_is_gone_on_behind)
 	CHECK_EQ(g.lost, 45);
 }
 
-/* -- what lies -------------------------------------------------------------- */
+/* -- what lies --------------------------------------------------------------
+ */
 
 TEST(X1_a_tail_of_zeros_mints_no_packet)
 {
-	static const size_t sizes[] = { 1, 15, 16, 17, 63, 64, 511, 512, 4096,
-					1 << 20 };
+	static const size_t sizes[] = { 1,  15,	 16,  17,   63,
+					64, 511, 512, 4096, 1 << 20 };
 	struct spool *s = open_here();
 	const char *saved = t_path("saved");
 
@@ -706,8 +709,8 @@ TEST(no_flipped_bit_is_silent_or_costs_more_than_its_batch)
 	struct spool *s = open_here();
 
 	write_some(s, 4, 2);
-	append_note(s, (struct spool_note){ .is = SPOOL_IS_DROP, .reason = 1,
-					    .value = 3 });
+	append_note(s, (struct spool_note){
+			       .is = SPOOL_IS_DROP, .reason = 1, .value = 3 });
 	commit(s);
 	spool_close(s);
 	CHECK_EQ(read_all().packets, 8);
@@ -737,7 +740,8 @@ TEST(a_damaged_batch_with_good_ones_behind_stops_the_writer)
 	CHECK_BYTES(t_load(file_of(0, "pcap")), before);
 }
 
-/* -- looking and mending ----------------------------------------------------- */
+/* -- looking and mending -----------------------------------------------------
+ */
 
 static uint64_t faults_lost;
 static char fault_file[300];
@@ -779,8 +783,8 @@ TEST(I60_a_look_at_a_spool_tells_head_oldest_and_bytes_and_changes_nothing)
 	struct spool_status st;
 
 	write_some(s, 30, 5);
-	append_note(s, (struct spool_note){ .is = SPOOL_IS_DROP, .reason = 1,
-					    .value = 3 });
+	append_note(s, (struct spool_note){
+			       .is = SPOOL_IS_DROP, .reason = 1, .value = 3 });
 	commit(s);
 	spool_status(s, &st);
 	report = examine_here(); /* while it is written */
@@ -859,7 +863,8 @@ TEST(I60_mending_keeps_every_good_packet_of_a_damaged_segment)
 			fd = open(file_of(first, "idx"), O_WRONLY);
 			CHECK_EQ(pwrite(fd, "X", 1,
 					(off_t)(IDX_HEADER + e * IDX_ENTRY +
-						20)), 1);
+						20)),
+				 1);
 			close(fd);
 			if (e || first)
 				check_mended(145, 5);

@@ -148,7 +148,8 @@ static inline struct spool_reader *reader_here(void)
 static inline void seek_to(struct spool_reader *r, enum spool_place place,
 			   uint64_t value)
 {
-	const struct spool_seek to = { .place = place, .index = value,
+	const struct spool_seek to = { .place = place,
+				       .index = value,
 				       .time_ns = value };
 	struct err err = ERR_NONE;
 

@@ -309,8 +309,9 @@ TEST(I12_huge_packets_between_small_ones_are_kept_whole)
 {
 	static uint8_t big[PACKET_MAX + 100];
 	struct spool_writer *w = start_here(40 << 20);
-	static const size_t sizes[] = { 60, 65549, 60, PACKET_MAX, 60,
-					PACKET_MAX + 100, 60 };
+	static const size_t sizes[] = { 60,	    65549, 60,
+					PACKET_MAX, 60,	   PACKET_MAX + 100,
+					60 };
 	struct spool_reader *r;
 	struct spool_event ev;
 	struct err err = ERR_NONE;
@@ -357,7 +358,8 @@ TEST(I12_huge_packets_between_small_ones_are_kept_whole)
 TEST(runs_of_a_mirror_keep_their_batches_and_their_chain)
 {
 	struct spool_writer *w = start_here(1 << 20);
-	struct spool_note gap = { .is = SPOOL_IS_GAP, .value = 100,
+	struct spool_note gap = { .is = SPOOL_IS_GAP,
+				  .value = 100,
 				  .reason = SPOOL_GAP_RETENTION };
 	struct err err = ERR_NONE;
 	uint8_t zero[SPOOL_ID] = { 0 };

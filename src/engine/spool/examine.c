@@ -16,8 +16,10 @@ void check_fault(struct check *c, const char *kind, uint64_t offset,
 		 uint64_t from, uint64_t to, const char *what)
 {
 	char *path = segment_path(c->dir, c->first, kind);
-	const struct spool_fault fault = { .file = path, .offset = offset,
-					   .from = from, .to = to,
+	const struct spool_fault fault = { .file = path,
+					   .offset = offset,
+					   .from = from,
+					   .to = to,
 					   .what = what };
 
 	c->bad = true;
@@ -231,8 +233,8 @@ int id_from_headers(struct sys *sys, const char *dir,
 		    const struct scan_dir *names, struct spool_identity *id)
 {
 	for (size_t i = 0; i < names->n_segments; i++) {
-		char *path = segment_path(dir, names->segments[i].number,
-					  "idx");
+		char *path =
+			segment_path(dir, names->segments[i].number, "idx");
 		struct buf b = { 0 };
 		struct idx_head head;
 		int rc = file_load(sys, path, IDX_HEADER + (64 << 20), &b);
@@ -260,7 +262,8 @@ static int check_id(struct check *c, const struct scan_dir *names,
 	char *path;
 	int rc = identity_load(c->sys, c->dir, &c->report->identity, err);
 
-	if (rc == 0 || rc == ERR_FAILED || (rc == ERR_GONE && !names->n_segments))
+	if (rc == 0 || rc == ERR_FAILED ||
+	    (rc == ERR_GONE && !names->n_segments))
 		return rc;
 	path = path_in(c->dir, "id");
 	fault.file = path;
@@ -302,8 +305,9 @@ int spool_examine(struct sys *sys, const char *dir,
 		  const struct spool_examine *how, struct spool_report *out,
 		  struct err *err)
 {
-	struct check c = { .sys = sys, .dir = dir, .how = how, .report = out,
-			   .pcap = -1 };
+	struct check c = {
+		.sys = sys, .dir = dir, .how = how, .report = out, .pcap = -1
+	};
 	struct scan_dir names;
 	int rc;
 

@@ -33,11 +33,11 @@ struct spool_report {
 	struct spool_identity identity; /* name is empty when id is damaged */
 	uint64_t oldest, head;
 	uint64_t bytes, segments;
-	uint64_t gaps, lost;	/* recorded GAPs and the packets in them */
+	uint64_t gaps, lost; /* recorded GAPs and the packets in them */
 	uint64_t dropped;
-	uint64_t torn;		/* bytes behind the last whole batch */
-	uint64_t faults, bad;	/* found now, and the packets in them */
-	bool written;		/* a writer has it open */
+	uint64_t torn;	      /* bytes behind the last whole batch */
+	uint64_t faults, bad; /* found now, and the packets in them */
+	bool written;	      /* a writer has it open */
 };
 
 /* `dir` is one spool ("spool/src1.2").  0, ERR_GONE when there is none. */

@@ -350,7 +350,8 @@ int file_name_parse(const char *name, struct file_name *out)
 		return ERR_UNKNOWN;
 	out->idx = strcmp(dot, ".idx") == 0;
 
-	/* One spelling a file: what we would not write ourselves is not ours. */
+	/* One spelling a file: what we would not write ourselves is not ours.
+	 */
 	if (out->spare)
 		spare_name(again, out->number, out->idx ? "idx" : "pcap");
 	else

@@ -33,13 +33,13 @@ enum entry_type {
 struct idx_head {
 	uint8_t id[SPOOL_ID];
 	uint64_t first;
-	uint64_t chain;	      /* before its first batch */
+	uint64_t chain; /* before its first batch */
 	uint64_t incarnation;
 	uint64_t created_ns;
 	uint32_t linktype;
 	uint32_t snaplen;
-	uint64_t dropped;     /* sum of all DROPs before this segment */
-	uint32_t before;      /* entries of the segment before that count */
+	uint64_t dropped; /* sum of all DROPs before this segment */
+	uint32_t before;  /* entries of the segment before that count */
 };
 
 struct idx_entry {
@@ -47,13 +47,13 @@ struct idx_entry {
 	uint16_t reason;
 	uint32_t packets; /* SEAL: batches, modulo 2^32 */
 	uint64_t index;
-	uint64_t value;	  /* offset, packets lost, to, value, length */
+	uint64_t value; /* offset, packets lost, to, value, length */
 	uint32_t length;
 	uint32_t crc;
 	uint64_t begin_ns;
 	uint64_t end_ns;
 	uint64_t chain;
-	uint32_t synced;  /* entries of the file that were durable before */
+	uint32_t synced; /* entries of the file that were durable before */
 };
 
 struct live {

@@ -59,8 +59,8 @@ static void keep_locked(struct spool *s, const struct segment *g)
 		.next = g->next,
 		.bytes = g->length + IDX_HEADER +
 			 (uint64_t)g->entries * IDX_ENTRY,
-		.sealed_ns = g->sealed_ns ? g->sealed_ns
-					  : s->sys->wall_ns(s->sys),
+		.sealed_ns =
+			g->sealed_ns ? g->sealed_ns : s->sys->wall_ns(s->sys),
 	};
 	s->kept_bytes += s->kept[s->n_kept++].bytes;
 }
@@ -279,8 +279,7 @@ static bool too_old(struct spool *s)
 	bool old;
 
 	pthread_mutex_lock(&s->lock);
-	old = s->n_kept && s->cfg.keep_age_ns &&
-	      now > s->kept[0].sealed_ns &&
+	old = s->n_kept && s->cfg.keep_age_ns && now > s->kept[0].sealed_ns &&
 	      now - s->kept[0].sealed_ns > s->cfg.keep_age_ns;
 	pthread_mutex_unlock(&s->lock);
 	return old;
@@ -298,8 +297,8 @@ static void warn_when_nearly_full(struct spool *s, uint64_t bytes)
 	s->warned_ns = now;
 	log_warn("spool",
 		 "%s holds %s, %.0f %% of the %s it may keep; at 100 %% its "
-		 "oldest packets are removed", s->source_dir,
-		 text_of_size(used, bytes),
+		 "oldest packets are removed",
+		 s->source_dir, text_of_size(used, bytes),
 		 100.0 * (double)bytes / (double)s->cfg.keep_max,
 		 text_of_size(cap, s->cfg.keep_max));
 }

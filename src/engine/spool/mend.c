@@ -39,9 +39,9 @@ struct made {
 struct mending {
 	struct check c;
 	struct spool_report report;
-	uint32_t before;    /* entries of the segment before */
+	uint32_t before; /* entries of the segment before */
 	uint64_t chain, dropped;
-	bool changed;	    /* the segment before was made again */
+	bool changed; /* the segment before was made again */
 	struct made *made;
 };
 
@@ -155,10 +155,12 @@ static char *made_path(struct mending *m, uint64_t first, const char *kind)
 static int begin_made(struct mending *m, uint64_t first, struct err *err)
 {
 	const struct spool_identity *id = &m->report.identity;
-	struct idx_head head = { .first = first, .chain = m->chain,
+	struct idx_head head = { .first = first,
+				 .chain = m->chain,
 				 .linktype = id->linktype,
 				 .snaplen = id->snaplen,
-				 .dropped = m->dropped, .before = m->before };
+				 .dropped = m->dropped,
+				 .before = m->before };
 	struct pcap_head pcap = { .linktype = id->linktype,
 				  .snaplen = id->snaplen };
 	struct made *made = mem_alloc(sizeof(*made));
@@ -235,16 +237,21 @@ static int end_made(struct mending *m, uint64_t at, uint64_t to, bool gap,
 	if (gap)
 		put_made(m, (struct idx_entry){ .type = ENTRY_GAP,
 						.reason = SPOOL_GAP_DAMAGE,
-						.index = at, .value = to,
-						.begin_ns = now, .end_ns = now,
+						.index = at,
+						.value = to,
+						.begin_ns = now,
+						.end_ns = now,
 						.chain = m->chain });
 	put_made(m, (struct idx_entry){ .type = ENTRY_SEAL,
-					.packets = made->batches, .index = at,
-					.value = made->length, .begin_ns = now,
-					.end_ns = now, .chain = m->chain });
+					.packets = made->batches,
+					.index = at,
+					.value = made->length,
+					.begin_ns = now,
+					.end_ns = now,
+					.chain = m->chain });
 	m->before = made->entries;
-	file = rc = sys->open(sys, path, SYS_READ | SYS_WRITE | SYS_CREATE |
-						 SYS_TRUNCATE);
+	file = rc = sys->open(sys, path,
+			      SYS_READ | SYS_WRITE | SYS_CREATE | SYS_TRUNCATE);
 	if (rc >= 0)
 		rc = sys_write_full(sys, file, made->idx.p, made->idx.len, 0);
 	if (rc == 0)
@@ -387,7 +394,8 @@ static int rebuild(struct mending *m, struct err *err)
 		struct scan_ends ends;
 
 		if (scan_ends(m->c.sys, m->c.dir, &m->report.identity,
-			      m->c.next, &ends) == 0 && ends.headed)
+			      m->c.next, &ends) == 0 &&
+		    ends.headed)
 			p.at[p.n - 1].chain = ends.head.chain;
 	}
 	if (rc == 0)
@@ -410,8 +418,8 @@ static int patch_head(struct mending *m, struct err *err)
 
 	x->head.before = m->before;
 	put_idx_head(&b, &x->head);
-	put_bytes(&b, bytes_of(x->bytes.p + IDX_HEADER,
-			       x->bytes.len - IDX_HEADER));
+	put_bytes(&b,
+		  bytes_of(x->bytes.p + IDX_HEADER, x->bytes.len - IDX_HEADER));
 	rc = sys_replace_file(m->c.sys, path, b.p, b.len);
 	if (rc < 0)
 		err_disk(err, -rc, "%s cannot be written", path);
@@ -501,8 +509,10 @@ static int mend_id(struct mending *m, const struct scan_dir *names,
 			rc = 0;
 		}
 		if (rc < 0)
-			err_set(err, rc, "%s is damaged, and no index tells "
-				"what it was", path);
+			err_set(err, rc,
+				"%s is damaged, and no index tells "
+				"what it was",
+				path);
 		else if (copy_aside(m, "id", err) < 0)
 			rc = err->code;
 		else

@@ -15,23 +15,23 @@ struct check {
 	struct spool_report *report;
 	uint64_t done, total; /* bytes, for the progress */
 	struct buf scratch;
-	bool any;	     /* a segment was looked at before */
+	bool any; /* a segment was looked at before */
 
 	/* the segment */
 	uint64_t first;
-	int pcap;	      /* -1 when it is missing */
+	int pcap; /* -1 when it is missing */
 	bool has_idx;
 	struct scan_index x;
 	uint64_t pcap_len;
-	uint32_t limit;	      /* entries that count */
-	bool torn;	      /* what lies behind them is a torn tail */
-	uint64_t length;      /* torn: of the .pcap that counts */
-	bool data;	      /* read the packets too */
-	uint64_t at;	      /* where the next packet must be */
-	bool gap;	      /* a GAP of the writer ends it */
+	uint32_t limit;	 /* entries that count */
+	bool torn;	 /* what lies behind them is a torn tail */
+	uint64_t length; /* torn: of the .pcap that counts */
+	bool data;	 /* read the packets too */
+	uint64_t at;	 /* where the next packet must be */
+	bool gap;	 /* a GAP of the writer ends it */
 	bool bad;
 	bool has_next;
-	uint64_t next;	      /* first index of the next segment */
+	uint64_t next; /* first index of the next segment */
 };
 
 void check_place(struct check *c, const struct scan_dir *names, size_t i);

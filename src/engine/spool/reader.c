@@ -33,8 +33,8 @@ struct view {
 
 /* What may be given of it at this moment. */
 struct horizon {
-	bool bounded;  /* by `live`; else every real batch counts */
-	bool nothing;  /* a writer is there and has not said anything yet */
+	bool bounded; /* by `live`; else every real batch counts */
+	bool nothing; /* a writer is there and has not said anything yet */
 	bool alive;
 	struct live live;
 };
@@ -45,10 +45,10 @@ struct spool_reader {
 	struct view view;
 	struct horizon horizon;
 	bool begin_due;
-	bool last_look;	     /* a later spool is there; this one was asked again */
+	bool last_look; /* a later spool is there; this one was asked again */
 	unsigned unreadable; /* a spool whose id was said to be damaged */
 
-	uint64_t at;	     /* index of the next event */
+	uint64_t at; /* index of the next event */
 	bool gap_due;
 	uint64_t gap_from;
 	struct spool_note gap;
@@ -58,9 +58,9 @@ struct spool_reader {
 	int pcap, idx;
 	uint64_t first;
 	uint32_t seed;
-	uint32_t pos;	     /* next entry */
+	uint32_t pos; /* next entry */
 	bool checked_heads, reopened;
-	bool limited;	     /* `limit` is known for good */
+	bool limited; /* `limit` is known for good */
 	uint32_t limit;
 	uint64_t walked_len; /* length of the .idx at the last walk, */
 	uint32_t walked;     /* and the limit that it found */
@@ -126,8 +126,8 @@ static struct horizon look(struct spool_reader *r, struct view *v)
 		v->lock = open_in(r->sys, v->dir, "lock");
 	h.alive = v->lock >= 0 && r->sys->locked(r->sys, v->lock) == 1;
 	known = v->live >= 0 && live_load(r->sys, v->live, &h.live) == 0;
-	h.bounded = known &&
-		    (h.alive || h.live.boot == r->sys->boot_id(r->sys));
+	h.bounded =
+		known && (h.alive || h.live.boot == r->sys->boot_id(r->sys));
 	h.nothing = !known && h.alive;
 	return h;
 }
@@ -232,19 +232,18 @@ static int entry_at(struct spool_reader *r, uint32_t i, uint32_t limit,
 {
 	if (i < r->block_at || i >= r->block_at + r->block_n) {
 		uint32_t n = limit - i < BLOCK ? limit - i : BLOCK;
-		ssize_t got = r->sys->pread(r->sys, r->idx, r->block,
-					    (size_t)n * IDX_ENTRY,
-					    IDX_HEADER +
-						    (uint64_t)i * IDX_ENTRY);
+		ssize_t got = r->sys->pread(
+			r->sys, r->idx, r->block, (size_t)n * IDX_ENTRY,
+			IDX_HEADER + (uint64_t)i * IDX_ENTRY);
 
 		r->block_at = i;
 		r->block_n = got < 0 ? 0 : (uint32_t)(got / IDX_ENTRY);
 		if (!r->block_n)
 			return ERR_END;
 	}
-	return entry_parse(bytes_of(r->block + (i - r->block_at) * IDX_ENTRY,
-				    IDX_ENTRY),
-			   r->seed, e);
+	return entry_parse(
+		bytes_of(r->block + (i - r->block_at) * IDX_ENTRY, IDX_ENTRY),
+		r->seed, e);
 }
 
 static int load_index(struct spool_reader *r, uint64_t first,
@@ -291,8 +290,7 @@ static int find_segment(struct spool_reader *r, uint64_t from, struct place *p,
  * Not the newest: the header of the next one says how many entries count, all
  * of them, or fewer where it was given up after an error of the disk.
  */
-static int limit_by_next(struct spool_reader *r, uint64_t next,
-			 struct err *err)
+static int limit_by_next(struct spool_reader *r, uint64_t next, struct err *err)
 {
 	char *path = segment_path(r->view.dir, next, "idx");
 	int file = r->sys->open(r->sys, path, SYS_READ);
@@ -337,8 +335,9 @@ static int limit_by_walk(struct spool_reader *r, struct err *err)
 	if (rc == 0)
 		rc = scan_last(r->sys, &x, r->pcap, &w, err);
 	else
-		rc = err_sys(err, -rc, "%s: segment %020" PRIu64
-			     " cannot be read", r->view.dir, r->first);
+		rc = err_sys(err, -rc,
+			     "%s: segment %020" PRIu64 " cannot be read",
+			     r->view.dir, r->first);
 	if (rc == 0) {
 		r->walked_len = len;
 		r->limit = r->walked = w.damaged ? x.n : w.entries;
@@ -385,8 +384,10 @@ static void owe_gap(struct spool_reader *r, uint64_t to, uint16_t reason)
 		return;
 	r->gap_due = true;
 	r->gap_from = r->at;
-	r->gap = (struct spool_note){ .is = SPOOL_IS_GAP, .reason = reason,
-				      .value = to, .begin_ns = now,
+	r->gap = (struct spool_note){ .is = SPOOL_IS_GAP,
+				      .reason = reason,
+				      .value = to,
+				      .begin_ns = now,
 				      .end_ns = now };
 	r->at = to;
 }
@@ -458,8 +459,7 @@ static int next_segment(struct spool_reader *r, struct err *err)
 	if (!p.found || r->horizon.nothing ||
 	    (r->horizon.bounded && p.first > r->horizon.live.segment))
 		return next_view(r, err);
-	owe_gap(r, p.first,
-		p.below ? SPOOL_GAP_DAMAGE : SPOOL_GAP_RETENTION);
+	owe_gap(r, p.first, p.below ? SPOOL_GAP_DAMAGE : SPOOL_GAP_RETENTION);
 	if (enter_segment(r, p.first, err) == 0 || err->code == ERR_GONE)
 		return 0; /* reaped meanwhile: the next call looks again */
 	return err->code;
@@ -514,10 +514,8 @@ static int give_entry(struct spool_reader *r, const struct idx_entry *e,
 /* A header that is damaged costs no packet, but is not passed in silence. */
 static int check_heads(struct spool_reader *r, struct err *err)
 {
-	const struct pcap_head head = {
-		.linktype = r->view.identity.linktype,
-		.snaplen = r->view.identity.snaplen
-	};
+	const struct pcap_head head = { .linktype = r->view.identity.linktype,
+					.snaplen = r->view.identity.snaplen };
 	uint8_t want_room[PCAP_HEADER], got[IDX_HEADER];
 	struct buf want = { .p = want_room, .cap = sizeof(want_room) };
 	struct idx_head idx;
@@ -567,7 +565,8 @@ static int step_over(struct spool_reader *r, struct err *err)
 	return err_set(err, ERR_DAMAGED,
 		       "%s/%020" PRIu64 ".idx is damaged at entry %" PRIu64
 		       " (offset %" PRIu64 "): packets %" PRIu64 " to %" PRIu64
-		       " cannot be read", r->view.dir, r->first, entry,
+		       " cannot be read",
+		       r->view.dir, r->first, entry,
 		       IDX_HEADER + entry * IDX_ENTRY, from,
 		       r->at == from ? from : r->at - 1);
 }
@@ -673,15 +672,16 @@ int spool_reader_load(struct spool_reader *r, struct spool_event *ev,
 	r->at = ev->run.first;
 	owe_gap(r, ev->run.first + ev->run.count, SPOOL_GAP_DAMAGE);
 	if (rc < 0 && rc != -EIO)
-		return err_sys(err, -rc, "%s/%020" PRIu64 ".pcap cannot be read",
+		return err_sys(err, -rc,
+			       "%s/%020" PRIu64 ".pcap cannot be read",
 			       r->view.dir, r->first);
-	return err_set(err, ERR_DAMAGED,
-		       "%s/%020" PRIu64 ".pcap is damaged between offsets %"
-		       PRIu64 " and %" PRIu64 ": packets %" PRIu64 " to %"
-		       PRIu64 " are not what was written",
-		       r->view.dir, r->first, ev->offset,
-		       ev->offset + ev->length, ev->run.first,
-		       ev->run.first + ev->run.count - 1);
+	return err_set(
+		err, ERR_DAMAGED,
+		"%s/%020" PRIu64 ".pcap is damaged between offsets %" PRIu64
+		" and %" PRIu64 ": packets %" PRIu64 " to %" PRIu64
+		" are not what was written",
+		r->view.dir, r->first, ev->offset, ev->offset + ev->length,
+		ev->run.first, ev->run.first + ev->run.count - 1);
 }
 
 /* -- seeking ------------------------------------------------------------- */
@@ -720,8 +720,8 @@ static int newest_view(struct spool_reader *r, const uint8_t *origin,
 	siblings_release(&all);
 	if (rc < 0 || (!any && err->code == ERR_DAMAGED))
 		return err->code;
-	return any ? err_set(err, ERR_UNKNOWN,
-			     "%s: no spool of that origin", r->source_dir)
+	return any ? err_set(err, ERR_UNKNOWN, "%s: no spool of that origin",
+			     r->source_dir)
 		   : err_set(err, ERR_AGAIN, "%s: there is no spool yet",
 			     r->source_dir);
 }
@@ -732,7 +732,9 @@ static void scout_open(struct spool_reader *r, struct view *v,
 {
 	*scout = (struct spool_reader){ .sys = r->sys,
 					.source_dir = r->source_dir,
-					.view = *v, .pcap = -1, .idx = -1,
+					.view = *v,
+					.pcap = -1,
+					.idx = -1,
 					.notify = -1 };
 	scout->horizon = look(scout, &scout->view);
 }
@@ -893,8 +895,9 @@ static int seek_index(struct spool_reader *r, struct view *v,
 		index = head;
 	if (rc == 0 && index > head)
 		rc = err_set(err, ERR_GONE,
-			     "packet %" PRIu64 " is ahead of %s, which ends at %"
-			     PRIu64, index, scout.view.dir, head);
+			     "packet %" PRIu64
+			     " is ahead of %s, which ends at %" PRIu64,
+			     index, scout.view.dir, head);
 	if (rc == 0)
 		rc = place_scout(&scout, index, err);
 	if (rc < 0) {
@@ -1154,14 +1157,14 @@ static void watch(struct spool_reader *r)
 	}
 	r->watched = r->view.number;
 	if (r->view.number && r->watch_dir < 0)
-		r->watch_dir = inotify_add_watch(r->notify, r->view.dir,
-						 IN_MODIFY | IN_CREATE |
-							 IN_MOVED_TO);
+		r->watch_dir =
+			inotify_add_watch(r->notify, r->view.dir,
+					  IN_MODIFY | IN_CREATE | IN_MOVED_TO);
 	if (r->watch_parent >= 0)
 		return;
 	parent = source_parent(r->source_dir);
-	r->watch_parent = inotify_add_watch(r->notify, parent,
-					    IN_CREATE | IN_MOVED_TO);
+	r->watch_parent =
+		inotify_add_watch(r->notify, parent, IN_CREATE | IN_MOVED_TO);
 	free(parent);
 }
 

@@ -26,9 +26,9 @@ enum spool_event_kind {
 struct spool_event {
 	enum spool_event_kind kind;
 	const struct spool_identity *identity; /* of the spool it lies in */
-	uint64_t at;	     /* index where it stands */
-	struct run run;	     /* RUN; records is empty until loaded */
-	int file;	     /* RUN: handle of the .pcap, and where it lies */
+	uint64_t at;			       /* index where it stands */
+	struct run run; /* RUN; records is empty until loaded */
+	int file;	/* RUN: handle of the .pcap, and where it lies */
 	uint64_t offset;
 	uint32_t length;
 	struct spool_note note; /* NOTE, GAP (value is the end) */
@@ -91,8 +91,8 @@ struct spool_reader_status {
 	bool exists;
 	struct spool_identity identity; /* of the newest spool */
 	uint64_t oldest, head, dropped, bytes;
-	uint64_t position;     /* index of the next event */
-	uint64_t newest_ns;    /* latest time of the last run given */
+	uint64_t position;  /* index of the next event */
+	uint64_t newest_ns; /* latest time of the last run given */
 	bool writer_alive;
 };
 int spool_reader_status(struct spool_reader *r,

@@ -5,8 +5,8 @@
  * doc/spool-format.md, "After a crash", step by step.  Doing it twice changes
  * nothing, and a crash inside it only repeats it.
  */
-#include <inttypes.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -388,8 +388,9 @@ static int finish_reaping(struct recovery *r, struct err *err)
 
 	while (gone + 1 < r->names.n_segments &&
 	       !r->names.segments[gone].pcap) {
-		if (drop(r, segment_path(r->dir,
-					 r->names.segments[gone].number, "idx"),
+		if (drop(r,
+			 segment_path(r->dir, r->names.segments[gone].number,
+				      "idx"),
 			 err) < 0)
 			return err->code;
 		gone++;
@@ -429,8 +430,9 @@ static int walk_given_up(struct recovery *r, uint64_t first, uint32_t entries,
 	else
 		rc = scan_walk(r->sys, &x, -1, entries, &w, err);
 	if (rc == 0 && w.entries != entries)
-		rc = damaged(r, first, "idx", err,
-			     "has lost entries that the next segment counts on");
+		rc = damaged(
+			r, first, "idx", err,
+			"has lost entries that the next segment counts on");
 	ends->end = w.end;
 	ends->next = w.next;
 	ends->gap = w.next != w.end;
@@ -461,7 +463,8 @@ static int check_join(struct recovery *r, uint64_t first,
 	else
 		err_set(err, ERR_DAMAGED,
 			"%s does not join %s, which ends at %" PRIu64
-			"%s; weir recover shows and repairs", to, from, a->next,
+			"%s; weir recover shows and repairs",
+			to, from, a->next,
 			a->next == next ? " with another chain value" : "");
 	free(from);
 	free(to);
@@ -479,8 +482,9 @@ static int load_ends(struct recovery *r, const struct scan_pair *seg,
 		return damaged(r, seg->number, "idx", err, "is missing");
 	rc = scan_ends(r->sys, r->dir, r->id, seg->number, ends);
 	if (rc < 0)
-		return err_sys(err, -rc, "%s: segment %020" PRIu64
-			       " cannot be read", r->dir, seg->number);
+		return err_sys(err, -rc,
+			       "%s: segment %020" PRIu64 " cannot be read",
+			       r->dir, seg->number);
 	if (!ends->headed)
 		return damaged(r, seg->number, "idx", err,
 			       "has a damaged header, or is of another spool");
@@ -593,8 +597,8 @@ static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 	if (rc == 0 && (pcap_had > w->length || x->bytes.len > idx_len))
 		log_warn("spool",
 			 "%s: segment %020" PRIu64 ": a torn tail of %" PRIu64
-			 " bytes is cut; the next packet is %" PRIu64, r->dir,
-			 x->first,
+			 " bytes is cut; the next packet is %" PRIu64,
+			 r->dir, x->first,
 			 pcap_had > w->length ? pcap_had - w->length : 0,
 			 w->next);
 	if (rc == 0)
@@ -612,7 +616,8 @@ static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 					     : UINT64_MAX);
 	return rc < 0 ? err_disk(err, -rc,
 				 "%s: the tail of segment %020" PRIu64
-				 " cannot be cut", r->dir, x->first)
+				 " cannot be cut",
+				 r->dir, x->first)
 		      : 0;
 }
 
@@ -695,8 +700,9 @@ int spool_recover(struct sys *sys, const char *dir,
 		  const struct spool_identity *id, unsigned sibling,
 		  struct recovered *out, struct err *err)
 {
-	struct recovery r = { .sys = sys, .dir = dir, .id = id,
-			      .sibling = sibling, .out = out };
+	struct recovery r = {
+		.sys = sys, .dir = dir, .id = id, .sibling = sibling, .out = out
+	};
 	int rc;
 
 	*out = (struct recovered){ 0 };

@@ -161,10 +161,10 @@ int scan_entry(const struct scan_index *x, uint32_t i, struct idx_entry *e)
 {
 	if (i >= x->n)
 		return ERR_END;
-	return entry_parse(bytes_of(x->bytes.p + IDX_HEADER +
-					    (size_t)i * IDX_ENTRY,
-				    IDX_ENTRY),
-			   x->seed, e);
+	return entry_parse(
+		bytes_of(x->bytes.p + IDX_HEADER + (size_t)i * IDX_ENTRY,
+			 IDX_ENTRY),
+		x->seed, e);
 }
 
 int scan_records_good(struct sys *sys, int pcap, const struct idx_entry *e,

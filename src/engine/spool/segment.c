@@ -66,8 +66,9 @@ static int remove_files(struct sys *sys, const char *dir,
 int segment_prepare(struct sys *sys, const char *dir, uint64_t spare,
 		    uint64_t reserve, struct segment *out, struct err *err)
 {
-	struct segment g = { .open = true, .spare = spare, .pcap = -1,
-			     .idx = -1 };
+	struct segment g = {
+		.open = true, .spare = spare, .pcap = -1, .idx = -1
+	};
 	int rc = 0;
 
 	g.pcap = create(sys, dir, spare, "pcap", reserve, &g.reserved, err);

@@ -18,8 +18,8 @@ struct siblings {
 
 /* By names alone: a listed one may hold nothing.  A missing parent directory
  * is an empty list. */
-int siblings_list(struct sys *sys, const char *source_dir,
-		  struct siblings *out, struct err *err);
+int siblings_list(struct sys *sys, const char *source_dir, struct siblings *out,
+		  struct err *err);
 void siblings_release(struct siblings *s);
 
 /* The directory of spool `number`; the caller frees it. */

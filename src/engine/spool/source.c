@@ -85,12 +85,13 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int siblings_list(struct sys *sys, const char *source_dir,
-		  struct siblings *out, struct err *err)
+int siblings_list(struct sys *sys, const char *source_dir, struct siblings *out,
+		  struct err *err)
 {
 	const char *base = base_of(source_dir);
-	struct listing l = { base, trimmed(source_dir) -
-					   (size_t)(base - source_dir), out };
+	struct listing l = { base,
+			     trimmed(source_dir) - (size_t)(base - source_dir),
+			     out };
 	char *parent = source_parent(source_dir);
 	int rc;
 
@@ -162,15 +163,18 @@ int identity_load(struct sys *sys, const char *dir, struct spool_identity *id,
 	if (rc == -ENOENT || rc == -ENOTDIR)
 		rc = err_set(err, ERR_GONE, "%s: there is no such file", path);
 	else if (rc == -EFBIG)
-		rc = err_set(err, ERR_DAMAGED,
-			     "%s is longer than %d bytes; weir recover --repair "
-			     "sets that right", path, IDENTITY_MAX);
+		rc = err_set(
+			err, ERR_DAMAGED,
+			"%s is longer than %d bytes; weir recover --repair "
+			"sets that right",
+			path, IDENTITY_MAX);
 	else if (rc < 0)
 		rc = err_sys(err, -rc, "%s cannot be read", path);
 	else if (identity_parse(buf_bytes(&text), id) < 0)
 		rc = err_set(err, ERR_DAMAGED,
 			     "%s is damaged: its checksum does not match; weir "
-			     "recover --repair sets that right", path);
+			     "recover --repair sets that right",
+			     path);
 	buf_release(&text);
 	free(path);
 	return rc;

@@ -150,8 +150,10 @@ static struct group next_group(const struct spool *s)
 {
 	const struct segment *seg = &s->seg;
 	struct group g = { .length = seg->length ? seg->length : PCAP_HEADER,
-			   .end = seg->end, .next = seg->next,
-			   .chain = s->chain, .dropped = s->dropped,
+			   .end = seg->end,
+			   .next = seg->next,
+			   .chain = s->chain,
+			   .dropped = s->dropped,
 			   .batches = seg->batches };
 	uint64_t last = 0;
 
@@ -159,9 +161,8 @@ static struct group next_group(const struct spool *s)
 		const struct item *item = &s->items[g.n];
 		uint64_t len = item->is_note ? 0 : item->run.records.len;
 
-		if (g.batches &&
-		    (g.length + len > s->cfg.segment_max ||
-		     seg->entries + g.n + 2 >= IDX_ENTRIES_MAX)) {
+		if (g.batches && (g.length + len > s->cfg.segment_max ||
+				  seg->entries + g.n + 2 >= IDX_ENTRIES_MAX)) {
 			g.seal = true;
 			break;
 		}
@@ -413,8 +414,10 @@ static void save_notes(struct spool *s)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < seg->entries; i++) {
-		struct item item = { .is_note = true, .counted = true,
-				     .at = seg->first, .chain = s->chain };
+		struct item item = { .is_note = true,
+				     .counted = true,
+				     .at = seg->first,
+				     .chain = s->chain };
 
 		if (sys_read_full(s->sys, seg->idx, raw, sizeof(raw),
 				  IDX_HEADER + (uint64_t)i * IDX_ENTRY) < 0 ||
@@ -447,8 +450,8 @@ static void poison(struct spool *s, const struct err *why)
 	/* So that a restart does not take for real what only looks written. */
 	if (seg->length)
 		s->sys->truncate(s->sys, seg->idx,
-				 IDX_HEADER + (uint64_t)seg->entries *
-						      IDX_ENTRY);
+				 IDX_HEADER +
+					 (uint64_t)seg->entries * IDX_ENTRY);
 	if (seg->length) {
 		if (!seg->batches)
 			save_notes(s);
@@ -494,8 +497,8 @@ static void account(struct spool *s, const struct group *g)
 	seg->end = g->end;
 	seg->next = g->next;
 	seg->sealed = g->seal;
-	s->seg_bytes = g->length + IDX_HEADER +
-		       (uint64_t)seg->entries * IDX_ENTRY;
+	s->seg_bytes =
+		g->length + IDX_HEADER + (uint64_t)seg->entries * IDX_ENTRY;
 	s->head = g->next;
 	s->chain = g->chain;
 	s->dropped = g->dropped;
@@ -573,7 +576,8 @@ int spool_commit(struct spool *s, struct err *err)
 	struct err first = ERR_NONE, second = ERR_NONE;
 
 	while (s->n_items || seal_is_due(s)) {
-		if (commit_group(s, &first) < 0 && commit_again(s, &first) < 0) {
+		if (commit_group(s, &first) < 0 &&
+		    commit_again(s, &first) < 0) {
 			show(s, &second);
 			return err_set(err, first.code, "%s", first.text);
 		}
@@ -603,14 +607,14 @@ static int enter(struct spool *s, unsigned n, struct err *err)
 
 	if (rc < 0)
 		err_disk(err, -rc, "%s cannot be made", dir);
-	else if ((file = rc = s->sys->open(s->sys, path,
-					   SYS_READ | SYS_WRITE | SYS_CREATE)) <
-		 0)
+	else if ((file = rc = s->sys->open(
+			  s->sys, path, SYS_READ | SYS_WRITE | SYS_CREATE)) < 0)
 		err_disk(err, -rc, "%s cannot be opened", path);
 	else if ((rc = s->sys->lock(s->sys, file)) == -EWOULDBLOCK)
 		rc = err_set(err, ERR_BUSY,
 			     "%s is being written by another process; one "
-			     "writer a spool", dir);
+			     "writer a spool",
+			     dir);
 	else if (rc < 0)
 		err_sys(err, -rc, "%s cannot be locked", path);
 	free(path);
@@ -633,8 +637,8 @@ static int open_live(struct spool *s, struct err *err)
 {
 	char *path = path_in(s->dir, "live");
 
-	s->live_file = s->sys->open(s->sys, path,
-				    SYS_READ | SYS_WRITE | SYS_CREATE);
+	s->live_file =
+		s->sys->open(s->sys, path, SYS_READ | SYS_WRITE | SYS_CREATE);
 	if (s->live_file < 0)
 		err_disk(err, -s->live_file, "%s cannot be opened", path);
 	free(path);
@@ -661,17 +665,18 @@ static int found(struct spool *s, struct err *err)
 	if (n)
 		return err_set(err, ERR_DAMAGED,
 			       "%s has %zu segments and no id file; weir "
-			       "recover shows and repairs", s->dir, n);
+			       "recover shows and repairs",
+			       s->dir, n);
 	*id = s->cfg.want;
 	if (is_zero(id->id))
 		s->sys->random(s->sys, id->id, SPOOL_ID);
-	memcpy(id->origin, is_zero(wanted_origin(s)) ? id->id : wanted_origin(s),
-	       SPOOL_ID);
+	memcpy(id->origin,
+	       is_zero(wanted_origin(s)) ? id->id : wanted_origin(s), SPOOL_ID);
 	if (!source_name_good(id->name))
 		return err_set(err, ERR_USAGE,
 			       "\"%s\" cannot name a source: 1 to %d printable "
-			       "ASCII characters without blanks", id->name,
-			       SPOOL_NAME_MAX);
+			       "ASCII characters without blanks",
+			       id->name, SPOOL_NAME_MAX);
 	s->head = s->cfg.first;
 	return identity_save(s->sys, s->dir, id, err);
 }
@@ -807,8 +812,8 @@ static int reopen_last(struct spool *s, const struct recovered *r,
 		err_sys(err, -seg->pcap, "%s cannot be opened", pcap);
 	else if (seg->idx < 0)
 		err_sys(err, -seg->idx, "%s cannot be opened", idx);
-	s->seg_bytes = seg->length + IDX_HEADER +
-		       (uint64_t)seg->entries * IDX_ENTRY;
+	s->seg_bytes =
+		seg->length + IDX_HEADER + (uint64_t)seg->entries * IDX_ENTRY;
 	free(pcap);
 	free(idx);
 	return seg->pcap < 0 || seg->idx < 0 ? err->code : 0;
@@ -908,8 +913,12 @@ struct spool *spool_open(struct sys *sys, const struct spool_config *cfg,
 static void seal_last(struct spool *s)
 {
 	const struct group g = {
-		.seal = true, .length = s->seg.length, .end = s->seg.end,
-		.next = s->seg.next, .chain = s->chain, .dropped = s->dropped,
+		.seal = true,
+		.length = s->seg.length,
+		.end = s->seg.end,
+		.next = s->seg.next,
+		.chain = s->chain,
+		.dropped = s->dropped,
 		.batches = s->seg.batches,
 		.sealed_ns = s->sys->wall_ns(s->sys),
 	};

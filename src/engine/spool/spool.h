@@ -58,13 +58,13 @@ struct spool_config {
 	const char *source_dir; /* "spool/src1"; siblings are made beside it */
 	/* An all-zero id is made at random; an all-zero origin is the id. */
 	struct spool_identity want;
-	uint64_t first;		/* index of the first packet of a new spool */
-	uint64_t segment_max;	/* bytes in a .pcap before the next begins */
-	uint64_t segment_age_ns;/* seal a segment with data after this long */
-	uint64_t keep_max;	/* bytes of all files of the source; 0: no limit */
-	uint64_t keep_age_ns;	/* 0: no limit */
-	bool reserve;		/* reserve blocks ahead (fallocate) */
-	bool begin_anew;	/* begin the next sibling in any case */
+	uint64_t first;		 /* index of the first packet of a new spool */
+	uint64_t segment_max;	 /* bytes in a .pcap before the next begins */
+	uint64_t segment_age_ns; /* seal a segment with data after this long */
+	uint64_t keep_max; /* bytes of all files of the source; 0: no limit */
+	uint64_t keep_age_ns; /* 0: no limit */
+	bool reserve;	      /* reserve blocks ahead (fallocate) */
+	bool begin_anew;      /* begin the next sibling in any case */
 };
 
 /* The defaults: 64 MiB, 60 s, 48 GiB, no age limit, blocks reserved. */
@@ -77,9 +77,9 @@ struct spool_config {
 /* A DROP, GAP or NOTE; doc/spool-format.md says what the fields mean. */
 struct spool_note {
 	enum { SPOOL_IS_DROP = 2, SPOOL_IS_GAP = 3, SPOOL_IS_NOTE = 4 } is;
-	uint16_t reason;     /* or the kind of a NOTE */
-	uint64_t value;	     /* packets lost, end of the gap, or the value */
-	uint64_t begin_ns;   /* span of a DROP; else when it was noticed */
+	uint16_t reason;   /* or the kind of a NOTE */
+	uint64_t value;	   /* packets lost, end of the gap, or the value */
+	uint64_t begin_ns; /* span of a DROP; else when it was noticed */
 	uint64_t end_ns;
 };
 
@@ -87,17 +87,17 @@ struct spool_note {
 struct spool_status {
 	struct spool_identity identity;
 	char dir[SPOOL_NAME_MAX * 4]; /* the sibling in use */
-	uint64_t oldest;     /* first index still on disk */
-	uint64_t head;	     /* first index not yet durable */
-	uint64_t next;	     /* first index not yet appended */
-	uint64_t bytes;	     /* of all files of the source */
-	uint64_t dropped;    /* sum of the DROP entries of this spool */
+	uint64_t oldest;	      /* first index still on disk */
+	uint64_t head;		      /* first index not yet durable */
+	uint64_t next;		      /* first index not yet appended */
+	uint64_t bytes;		      /* of all files of the source */
+	uint64_t dropped; /* sum of the DROP entries of this spool */
 	uint64_t commits;
 	uint64_t segments;
-	uint64_t reaped;     /* packets removed by retention */
-	uint64_t poisoned;   /* segments given up after an error */
+	uint64_t reaped;   /* packets removed by retention */
+	uint64_t poisoned; /* segments given up after an error */
 	uint64_t incarnation;
-	uint64_t chain;	     /* after the last durable batch */
+	uint64_t chain; /* after the last durable batch */
 };
 
 /*

@@ -91,16 +91,16 @@ void scan_index_release(struct scan_index *x);
 struct scan_walk {
 	uint32_t entries; /* real ones, one behind the other */
 	uint32_t batches;
-	uint64_t end;	  /* one past the last packet */
-	uint64_t next;	  /* where the next segment begins: end, or a GAP's to */
+	uint64_t end;  /* one past the last packet */
+	uint64_t next; /* where the next segment begins: end, or a GAP's to */
 	uint64_t chain;
 	uint64_t dropped; /* DROPs in it */
 	uint64_t lost;	  /* indices in its GAPs */
 	uint64_t length;  /* of the .pcap that they describe */
 	uint64_t incarnation;
-	uint64_t end_ns;  /* latest time of a batch, or of the seal */
+	uint64_t end_ns; /* latest time of a batch, or of the seal */
 	bool sealed;
-	bool damaged;	  /* entry `entries` is not real, yet a later commit is */
+	bool damaged; /* entry `entries` is not real, yet a later commit is */
 	struct idx_entry later; /* damaged: the first real entry behind */
 };
 
@@ -130,7 +130,7 @@ struct scan_ends {
 	uint64_t end, next, chain;
 	uint64_t length; /* that the SEAL names */
 	uint64_t sealed_ns;
-	bool gap;	 /* ends with a GAP: chains need not join */
+	bool gap; /* ends with a GAP: chains need not join */
 	uint64_t pcap_len, idx_len;
 };
 /* 0 or a negated errno.  `end` and what follows are set where sealed. */
@@ -155,12 +155,12 @@ struct kept {
 struct recovered {
 	struct kept *kept; /* finished segments of this spool; owned */
 	size_t n_kept;
-	bool any;	   /* there is a segment; false: wiped, or new */
-	bool open;	   /* `last` goes on being written */
-	uint64_t first;	   /* of the last segment */
+	bool any;	/* there is a segment; false: wiped, or new */
+	bool open;	/* `last` goes on being written */
+	uint64_t first; /* of the last segment */
 	struct idx_head head;
 	struct scan_walk last;
-	uint64_t spare;	   /* next unused spare number */
+	uint64_t spare; /* next unused spare number */
 };
 
 /* Settle names, check the joins, cut a torn tail; the lock is held. */
@@ -183,18 +183,18 @@ int kept_load(struct sys *sys, const char *dir, unsigned sibling,
 struct segment {
 	bool open;
 	int pcap, idx;
-	uint64_t spare;	      /* its number while it has no name of its own */
+	uint64_t spare; /* its number while it has no name of its own */
 	bool named;
-	bool replaces;	      /* another file has its name: see house.c */
+	bool replaces; /* another file has its name: see house.c */
 	bool reserved;
 	bool sealed;
 	bool poisoned;
 	uint64_t first, end, next;
-	uint64_t length;      /* durable bytes of the .pcap; 0: no header yet */
-	uint32_t entries;     /* durable entries */
-	uint32_t batches;     /* durable BATCH entries */
-	uint64_t begun_ns;    /* mono, when its first batch became durable */
-	uint64_t sealed_ns;   /* wall clock */
+	uint64_t length;    /* durable bytes of the .pcap; 0: no header yet */
+	uint32_t entries;   /* durable entries */
+	uint32_t batches;   /* durable BATCH entries */
+	uint64_t begun_ns;  /* mono, when its first batch became durable */
+	uint64_t sealed_ns; /* wall clock */
 };
 
 /* Create a spare's files, reserve their blocks, make both durable. */
@@ -238,11 +238,11 @@ struct spool {
 	size_t n_items, items_cap;
 	struct buf copies, out;
 	_Atomic uint64_t next; /* first index not appended; others look */
-	uint64_t next_chain; /* behind all that was appended */
-	uint64_t pending;    /* bytes of records in items */
-	struct segment seg;  /* changed with `lock` held: the keeper looks */
-	uint32_t before;     /* entries of the last finished segment */
-	uint64_t litter;     /* a spare that could not be removed, or 0 */
+	uint64_t next_chain;   /* behind all that was appended */
+	uint64_t pending;      /* bytes of records in items */
+	struct segment seg;    /* changed with `lock` held: the keeper looks */
+	uint32_t before;       /* entries of the last finished segment */
+	uint64_t litter;       /* a spare that could not be removed, or 0 */
 	uint64_t dropped_before; /* DROPs up to its end */
 
 	/* -- `house` is held for slow work on the directory, `lock` only for
@@ -256,20 +256,20 @@ struct spool {
 	bool warned;
 
 	/* -- under lock */
-	struct segment ready;  /* the prepared spare; open when there is one */
-	struct segment *done;  /* finished, not yet named and closed; in order */
+	struct segment ready; /* the prepared spare; open when there is one */
+	struct segment *done; /* finished, not yet named and closed; in order */
 	size_t n_done, done_cap;
-	struct kept *kept;     /* finished, named; oldest first */
+	struct kept *kept; /* finished, named; oldest first */
 	size_t n_kept, kept_cap;
 	uint64_t kept_bytes;
 	struct {
 		uint64_t segment, head;
 		uint32_t entries;
-	} shown;	       /* what readers may see */
-	bool live_stale;       /* the last write of `live` failed */
+	} shown;	 /* what readers may see */
+	bool live_stale; /* the last write of `live` failed */
 	uint64_t head, chain, dropped;
 	uint64_t commits, reaped, poisoned, segments;
-	uint64_t seg_bytes;    /* of the segment being written */
+	uint64_t seg_bytes; /* of the segment being written */
 
 	/* -- who does the housekeeping, when somebody does */
 	void (*wake_keeper)(void *arg);

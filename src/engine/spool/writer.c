@@ -38,7 +38,7 @@ enum {
 	/* One commit takes this much; the spool never has to commit itself. */
 	TAKE_MAX = 8 << 20,
 	TAKE_SLOTS = 1 << 13,
-	IDLE_MS = 1000,	 /* look whether a segment is due to be sealed */
+	IDLE_MS = 1000, /* look whether a segment is due to be sealed */
 	HOUSE_MS = 200,
 	RETRY_MIN_MS = 50,
 	RETRY_MAX_MS = 2000
@@ -51,8 +51,8 @@ struct slot {
 	_Atomic uint64_t since_ns; /* mono, when its first packet came */
 	bool is_note;
 	bool has_chain;
-	struct run run;	     /* records.p points into the ring */
-	uint64_t end;	     /* ring position behind it */
+	struct run run; /* records.p points into the ring */
+	uint64_t end;	/* ring position behind it */
 	struct spool_note note;
 };
 
@@ -536,7 +536,8 @@ static void measure(struct spool_writer *w, uint64_t took)
 	if (w->cfg.commit_warn_ns && took > w->cfg.commit_warn_ns)
 		log_warn("spool",
 			 "the disk took %" PRIu64 " ms for one commit; staging "
-			 "memory covers the time", took / 1000000);
+			 "memory covers the time",
+			 took / 1000000);
 }
 
 /* Until it succeeds; when the writer is to stop, once more and no further. */
@@ -585,9 +586,8 @@ static uint64_t staged_bytes(const struct spool_writer *w)
 static void pace(struct spool_writer *w, uint64_t begun)
 {
 	uint64_t took = w->sys->mono_ns(w->sys) - begun;
-	uint64_t left = took < w->cfg.commit_min_ns
-				? w->cfg.commit_min_ns - took
-				: 0;
+	uint64_t left =
+		took < w->cfg.commit_min_ns ? w->cfg.commit_min_ns - took : 0;
 	struct timespec t = { .tv_sec = (time_t)(left / 1000000000),
 			      .tv_nsec = (long)(left % 1000000000) };
 
@@ -702,8 +702,9 @@ static int set_up(struct spool_writer *w, struct err *err)
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (w->ring == MAP_FAILED) {
 		w->ring = NULL;
-		return err_sys(err, errno, "no %" PRIu64
-			       " MiB of staging memory", w->size >> 20);
+		return err_sys(err, errno,
+			       "no %" PRIu64 " MiB of staging memory",
+			       w->size >> 20);
 	}
 	/* A stall of the disk is no time for a fault at each page. */
 	(void)madvise(w->ring, w->size, MADV_HUGEPAGE);

@@ -34,14 +34,14 @@ struct spool_writer_config {
 
 struct spool_writer_status {
 	struct spool_status spool;
-	uint64_t staged_bytes;	  /* not durable yet */
+	uint64_t staged_bytes; /* not durable yet */
 	uint64_t staging_max;
 	uint64_t dropped_staging; /* packets that found no room */
 	uint64_t dropped_disk;
 	uint64_t commit_ns_last, commit_ns_max;
-	uint64_t durable_age_ns;  /* age of the oldest packet not durable */
-	bool degraded;		  /* the disk refuses; packets only wait */
-	char trouble[160];	  /* its last sentence */
+	uint64_t durable_age_ns; /* age of the oldest packet not durable */
+	bool degraded;		 /* the disk refuses; packets only wait */
+	char trouble[160];	 /* its last sentence */
 };
 
 /* Takes the spool, also when it fails. */
