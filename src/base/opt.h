@@ -65,6 +65,13 @@ struct opt {
 #define OPT_LIST(letter_, name_, to_, arg_, help_)                             \
 	{ .kind = OPT_KIND_LIST, .letter = letter_, .name = name_, .to = to_,  \
 	  .arg = arg_, .help = help_ }
+/* The same, with an environment variable that stands in for the option. */
+#define OPT_TEXT_ENV(letter_, name_, to_, arg_, help_, env_)                   \
+	{ .kind = OPT_KIND_TEXT, .letter = letter_, .name = name_, .to = to_,  \
+	  .arg = arg_, .help = help_, .env = env_ }
+#define OPT_LIST_ENV(letter_, name_, to_, arg_, help_, env_)                   \
+	{ .kind = OPT_KIND_LIST, .letter = letter_, .name = name_, .to = to_,  \
+	  .arg = arg_, .help = help_, .env = env_, .list_commas = true }
 #define OPT_END()                                                              \
 	{ .kind = OPT_KIND_END }
 

@@ -391,16 +391,18 @@ int cmd_agent_capture(int argc, char **argv)
 			 "the source's number"),
 		OPT_TEXT('n', "src-name", &o.name, "NAME",
 			 "the source's name (default srcN)"),
-		OPT_TEXT(0, "iface", &o.iface, "IFACE",
-			 "the interface, or any for all of them"),
+		OPT_TEXT_ENV(0, "iface", &o.iface, "IFACE",
+			     "the interface, or any for all of them",
+			     "IPCAP_IFACE"),
 		OPT_TEXT('r', "pcap-file", &o.file, "FILE",
 			 "take this file instead of an interface; - is "
 			 "standard input"),
 		OPT_TEXT('f', "filter", &o.filter, "BPF",
 			 "capture only what this expression matches"),
-		OPT_LIST(0, "exclude-port", &o.ports, "PORT",
-			 "capture no TCP to or from this port; besides live "
-			 "links, which are always left out"),
+		OPT_LIST_ENV(0, "exclude-port", &o.ports, "PORT",
+			     "capture no TCP to or from this port; besides "
+			     "live links, which are always left out",
+			     "IPCAP_EXCLUDE_PORTS"),
 		OPT_LIST(0, "mgmt", &o.hosts, "HOST",
 			 "capture nothing to or from this address or network"),
 		OPT_UINT('s', "snaplen", &o.snaplen, 64, PACKET_SNAPLEN,

@@ -326,15 +326,18 @@ int cmd_agent_listen(int argc, char **argv)
 		OPT_TEXT('k', "key", &l.key_file, "FILE",
 			 "this agent's secret key"),
 		CMD_KEYS_ANY_MODE(&l.any_key_mode),
-		OPT_LIST('p', "peer", &l.peers, "KEY",
-			 "public key of a collector that may connect; repeat "
-			 "for several"),
+		OPT_LIST_ENV('p', "peer", &l.peers, "KEY",
+			     "public key of a collector that may connect; "
+			     "repeat for several",
+			     "IPCAP_COLLECTOR_PUB"),
 		OPT_FLAG('z', "compress", &l.compress,
 			 "compress what shrinks by it"),
 		OPT_FLAG(0, "only-ipcap", &l.only_ipcap,
 			 "speak ipcap's protocol to every collector"),
-		OPT_TEXT(0, "keylog-file", &l.keylog_file, "PATH",
-			 "taken for ipcap's sake; TLS keys are not relayed"),
+		OPT_TEXT_ENV(0, "keylog-file", &l.keylog_file, "PATH",
+			     "taken for ipcap's sake; TLS keys are not "
+			     "relayed",
+			     "IPCAP_KEYLOG_DIR"),
 		OPT_TEXT('m', "metrics-addr", &l.metrics_addr, "ADDR:PORT",
 			 "serve numbers for Prometheus there; a port alone is "
 			 "on loopback"),

@@ -113,10 +113,10 @@ check_equal 'I42 once' "$(tool sum "$T/mirror/src1")" \
 
 # -- I44: the collector dies ---------------------------------------------
 
-start filling "$tool" fill "$T/spool/src1" 20000 4000
+start filling "$tool" fill "$T/spool/src1" 80000 4000
 killed=0
-while running filling && [ $killed -lt 20 ]; do
-	sleep 0.$((RANDOM % 3))$((RANDOM % 10))
+while running filling && [ $killed -lt 50 ]; do
+	sleep 0.0$((RANDOM % 10))$((RANDOM % 10))
 	stop collector KILL
 	tool check "$T/mirror/src1" >"$T/prefix" ||
 		not_ok "I44 after kill $killed the mirror is a prefix" \
@@ -124,9 +124,10 @@ while running filling && [ $killed -lt 20 ]; do
 	killed=$((killed + 1))
 	collect
 done
-join filling 30
-n=$((n + 20000))
-wait_for 20 mirrored $n
+check_equal 'I44 the collector was killed fifty times' $killed 50
+join filling 60
+n=$((n + 80000))
+wait_for 30 mirrored $n
 check "I44 after $killed kills of the collector everything is there" \
 	mirrored $n
 check_equal 'I44 once' "$(tool sum "$T/mirror/src1")" \
