@@ -21,6 +21,7 @@
 #include "engine/capfile/capfile.h"
 #include "engine/flow/defrag.h"
 #include "engine/flow/flow.h"
+#include "engine/protocol/protocol.h"
 
 struct gap {
 	uint64_t at; /* in the bytes that were delivered */
@@ -38,34 +39,25 @@ struct stream {
 	struct flow flow; /* a copy, made at its end */
 	uint64_t order;
 	struct direction way[2];
-	struct dns_stream dns;
-	struct http1_stream http;
-	struct tls_stream tls;
-	bool is_tls, is_http;
+	struct protocol_stream *protocol;
 };
 
-static struct buf hellos; /* ["sni","ja3"],… */
-static struct buf names;  /* "name",… of DNS queries */
-static struct buf requests; /* ["GET","/"],… */
-static uint64_t n_responses;
+static struct protocols *protocols;
+static struct buf hellos;   /* ["sni","ja3","ja4"],… */
+static struct buf names;    /* "name",… of DNS queries */
+static struct buf requests; /* ["GET","/","host"],… */
+static struct buf errors;   /* "sentence",… */
+static uint64_t n_responses, n_frames;
 
 static struct stream **streams;
 static size_t n_streams;
 static uint64_t statuses[DECODE_STATUSES];
 static uint64_t udp_flows, other_flows;
 
-static void on_opened(void *self, struct flow *f)
+static struct stream *new_tcp_stream(void)
 {
-	struct stream *s;
+	struct stream *s = mem_alloc(sizeof(*s));
 
-	(void)self;
-	if (f->protocol == IP_UDP)
-		udp_flows++;
-	else if (f->protocol != IP_TCP)
-		other_flows++;
-	if (f->protocol != IP_TCP)
-		return;
-	s = mem_alloc(sizeof(*s));
 	for (int i = 0; i < 2; i++) {
 		s->way[i].sha = EVP_MD_CTX_new();
 		EVP_DigestInit_ex(s->way[i].sha, EVP_sha256(), NULL);
@@ -73,6 +65,23 @@ static void on_opened(void *self, struct flow *f)
 	s->order = n_streams;
 	streams = mem_grow(streams, (n_streams + 1) * sizeof(*streams));
 	streams[n_streams++] = s;
+	return s;
+}
+
+static void on_opened(void *self, struct flow *f)
+{
+	uint16_t port[2] = { f->end[0].port, f->end[1].port };
+	struct stream *s;
+
+	(void)self;
+	if (f->protocol == IP_UDP)
+		udp_flows++;
+	else if (f->protocol != IP_TCP)
+		other_flows++;
+	if (f->protocol != IP_TCP && f->protocol != IP_UDP)
+		return;
+	s = f->protocol == IP_TCP ? new_tcp_stream() : mem_alloc(sizeof(*s));
+	s->protocol = protocol_stream_new(protocols, f->protocol, port);
 	f->owner = s;
 }
 
@@ -80,28 +89,14 @@ static void put_json_text(struct buf *b, const char *text)
 {
 	put_u8(b, '"');
 	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			put_u8(b, '\\');
-		put_u8(b, (uint8_t)*text);
+		uint8_t c = (uint8_t)*text;
+
+		if (c < 0x20 || c == '"' || c == '\\' || c > 0x7e)
+			put_format(b, "\\u%04x", c);
+		else
+			put_u8(b, c);
 	}
 	put_u8(b, '"');
-}
-
-static void on_message(void *self, const struct message *m)
-{
-	(void)self;
-	if (m->dns && !m->dns->response)
-		for (size_t i = 0;
-		     i < m->dns->n_records && i < m->dns->questions; i++) {
-			put_text(&names, names.len ? "," : "");
-			put_json_text(&names, m->dns->records[i].name);
-		}
-	if (m->tls && m->tls->hello == TLS_CLIENT_HELLO) {
-		put_text(&hellos, hellos.len ? ",[" : "[");
-		put_json_text(&hellos, m->tls->sni);
-		put_format(&hellos, ",\"%s\",\"%s\"]", m->tls->ja3,
-			   m->tls->ja4);
-	}
 }
 
 static void put_json_bytes(struct buf *b, struct bytes text)
@@ -112,60 +107,63 @@ static void put_json_bytes(struct buf *b, struct bytes text)
 	free(copy);
 }
 
-static void on_http(void *self, const struct message *m)
+static void note_dns(const struct dns_packet *d)
 {
-	(void)self;
-	if (m->kind == MESSAGE_RESPONSE)
-		n_responses++;
-	if (m->kind != MESSAGE_REQUEST)
-		return;
+	for (size_t i = 0; i < d->n_records && i < d->questions; i++) {
+		put_text(&names, names.len ? "," : "");
+		put_json_text(&names, d->records[i].name);
+	}
+}
+
+static void note_hello(const struct tls_facts *t)
+{
+	put_text(&hellos, hellos.len ? ",[" : "[");
+	put_json_text(&hellos, t->sni);
+	put_format(&hellos, ",\"%s\",\"%s\"]", t->ja3, t->ja4);
+}
+
+static void note_request(const struct http_head *h)
+{
 	put_text(&requests, requests.len ? ",[" : "[");
-	put_json_bytes(&requests, m->http->method);
+	put_json_bytes(&requests, h->method);
 	put_u8(&requests, ',');
-	put_json_bytes(&requests, m->http->target);
+	put_json_bytes(&requests, h->target);
+	put_u8(&requests, ',');
+	put_json_bytes(&requests, http_field(h, "host"));
 	put_u8(&requests, ']');
 }
 
-static const struct message_sink http_messages = { .message = on_http };
+static void on_message(void *self, const struct message *m)
+{
+	(void)self;
+	if (m->kind == MESSAGE_ERROR) {
+		put_text(&errors, errors.len ? "," : "");
+		put_json_text(&errors, m->error);
+	} else if (m->http && m->kind == MESSAGE_REQUEST) {
+		note_request(m->http);
+	} else if (m->http) {
+		n_responses++;
+	}
+	n_frames += m->websocket != NULL;
+	if (m->dns && !m->dns->response)
+		note_dns(m->dns);
+	if (m->tls && m->tls->hello == TLS_CLIENT_HELLO)
+		note_hello(m->tls);
+}
 
 static const struct message_sink messages = { .message = on_message };
-
-static bool is_dns(const struct flow *f)
-{
-	return f->end[0].port == 53 || f->end[1].port == 53;
-}
-
-static void parse(struct stream *stream, struct flow *f,
-		  const struct flow_slice *s)
-{
-	if (s->offset == 0 && tls_looks_like(s->data))
-		stream->is_tls = true;
-	if (!stream->is_http && http1_looks_like(s->data))
-		stream->is_http = true;
-	if (stream->is_http)
-		http1_stream_feed(&stream->http, s->way, s->offset, s->data,
-				  &http_messages);
-	if (stream->is_tls)
-		tls_stream_feed(&stream->tls, s->way, s->offset, s->data,
-				&messages);
-	if (is_dns(f)) {
-		stream->dns.tcp = true;
-		dns_stream_feed(&stream->dns, s->way, s->offset, s->data,
-				&messages);
-	}
-}
 
 static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
 {
 	struct stream *stream = f->owner;
-	struct dns_stream udp = { .tcp = false };
 
 	(void)self;
-	if (f->protocol == IP_UDP && is_dns(f))
-		dns_stream_feed(&udp, s->way, s->offset, s->data, &messages);
 	if (!stream)
 		return;
-	parse(stream, f, s);
+	protocol_stream_feed(stream->protocol, s->way, s->offset, s->data,
+			     &messages);
+	if (f->protocol != IP_TCP)
+		return;
 	EVP_DigestUpdate(stream->way[s->way].sha, s->data.p, s->data.len);
 	stream->way[s->way].bytes += s->data.len;
 }
@@ -181,11 +179,7 @@ static void on_gap(void *self, struct flow *f, int way, uint64_t offset,
 	(void)ns;
 	if (!stream)
 		return;
-	tls_stream_gap(&stream->tls, way, offset + len, &messages);
-	if (stream->is_http)
-		http1_stream_gap(&stream->http, way, offset + len,
-				 &http_messages);
-	dns_stream_gap(&stream->dns, way, offset + len, &messages);
+	protocol_stream_gap(stream->protocol, way, offset, len, &messages);
 	d = &stream->way[way];
 	d->gaps = mem_grow(d->gaps, (d->n_gaps + 1) * sizeof(*d->gaps));
 	d->gaps[d->n_gaps++] = (struct gap){ d->bytes, len };
@@ -193,14 +187,19 @@ static void on_gap(void *self, struct flow *f, int way, uint64_t offset,
 
 static void on_closed(void *self, struct flow *f)
 {
-	(void)self;
 	struct stream *stream = f->owner;
 
+	(void)self;
 	if (!stream)
 		return;
-	stream->flow = *f;
-	for (int way = 0; stream->is_http && way < 2; way++)
-		http1_stream_end(&stream->http, way, &http_messages);
+	protocol_stream_end(stream->protocol, &messages);
+	if (f->protocol == IP_TCP) {
+		stream->flow = *f;
+		return;
+	}
+	free(stream->way[0].gaps);
+	free(stream->way[1].gaps);
+	free(stream);
 }
 
 static void print_direction(const char *name, struct direction *d,
@@ -246,9 +245,11 @@ static void print_all(const char *error, const char *warning)
 	printf("},\"hellos\":[%.*s],\"dns_names\":[%.*s]", (int)hellos.len,
 	       hellos.len ? (char *)hellos.p : "", (int)names.len,
 	       names.len ? (char *)names.p : "");
-	printf(",\"http_requests\":[%.*s],\"http_responses\":%llu",
+	printf(",\"http_requests\":[%.*s],\"http_responses\":%llu"
+	       ",\"websocket\":%llu,\"errors\":[%.*s]",
 	       (int)requests.len, requests.len ? (char *)requests.p : "",
-	       (unsigned long long)n_responses);
+	       (unsigned long long)n_responses, (unsigned long long)n_frames,
+	       (int)errors.len, errors.len ? (char *)errors.p : "");
 	printf(",\"tcp_streams\":%zu,\"udp_streams\":%llu,\"tcp\":[",
 	       n_streams, (unsigned long long)udp_flows);
 	for (size_t i = 0; i < n_streams; i++) {
@@ -265,13 +266,14 @@ static void print_all(const char *error, const char *warning)
 		printf(",");
 		print_direction("from_b", &s->way[1], &s->flow.way[1]);
 		printf("}");
-		tls_stream_release(&s->tls);
-		dns_stream_release(&s->dns);
-		http1_stream_release(&s->http);
 		free(s);
 	}
 	printf("]}\n");
 	free(streams);
+	buf_release(&hellos);
+	buf_release(&names);
+	buf_release(&requests);
+	buf_release(&errors);
 }
 
 int main(int argc, char **argv)
@@ -283,6 +285,7 @@ int main(int argc, char **argv)
 	/* The others never end a conversation because it was quiet. */
 	struct flow_config cfg = FLOW_CONFIG_DEFAULT;
 	struct defrag_config defrag_cfg = DEFRAG_CONFIG_DEFAULT;
+	struct protocol_config protocol_cfg = PROTOCOL_CONFIG_DEFAULT;
 	struct flow_table *table;
 	struct defrag *defrag = defrag_new(&defrag_cfg, cfg.seed);
 	struct err err = ERR_NONE;
@@ -293,6 +296,7 @@ int main(int argc, char **argv)
 
 	cfg.idle_ns = UINT64_MAX / 4;
 	table = flow_table_new(&cfg, &sink);
+	protocols = protocols_new(&protocol_cfg);
 	if (!f) {
 		fprintf(stderr, "streamsum: %s\n",
 			argc == 2 ? err.text : "one FILE");
@@ -315,6 +319,7 @@ int main(int argc, char **argv)
 	print_all(rc == ERR_END ? NULL : err.text, capfile_warning(f));
 	capfile_close(f);
 	flow_table_free(table);
+	protocols_free(protocols);
 	defrag_free(defrag);
 	return 0;
 }
