@@ -6,6 +6,8 @@
 . "${0%/*}/link.sh"
 
 link_keys
+# Small batches: one must get through between two cuts.
+export SPOOL_BATCH=16384
 start filling "$tool" fill "$T/spool/src1" 50000 3000
 
 transfer() { # NAME CUTS AGENT-OPTION COLLECTOR-OPTION

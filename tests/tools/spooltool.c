@@ -9,7 +9,9 @@
  * Packet i of a spool always has the same content, so "check" knows each one
  * that is wrong, missing without a gap, or there twice.  It prints one line a
  * spool: origin, first, next, packets, gaps, missing, drops; status 1 when
- * something is wrong.  SIGTERM ends "fill" after a last commit.
+ * something is wrong.  SIGTERM ends "fill" after a last commit; SPOOL_KEEP,
+ * SPOOL_SEGMENT, SPOOL_BATCH (bytes) and SPOOL_LINKTYPE in its environment
+ * take the place of the spool's defaults.
  */
 #include <openssl/evp.h>
 #include <signal.h>
@@ -89,6 +91,7 @@ static int fill(const char *dir, uint64_t count, double rate)
 	struct err err = ERR_NONE;
 	const char *keep = getenv("SPOOL_KEEP"), *seg = getenv("SPOOL_SEGMENT");
 	const char *linktype = getenv("SPOOL_LINKTYPE");
+	const char *batch = getenv("SPOOL_BATCH");
 	struct timespec begun;
 	struct spool_writer *w;
 	struct spool *s;
@@ -103,6 +106,7 @@ static int fill(const char *dir, uint64_t count, double rate)
 	cfg.reserve = false;
 	cfg.keep_max = keep ? strtoull(keep, NULL, 10) : cfg.keep_max;
 	cfg.segment_max = seg ? strtoull(seg, NULL, 10) : cfg.segment_max;
+	wcfg.batch_max = batch ? strtoull(batch, NULL, 10) : wcfg.batch_max;
 	strcpy(cfg.want.name, "test");
 	cfg.want.linktype = linktype ? (uint32_t)atoi(linktype) : 1;
 	cfg.want.snaplen = PACKET_SNAPLEN;

@@ -150,6 +150,13 @@ int agent_source_open(struct link_agent *a, struct agent_source *s,
 	return s->reader ? 0 : err->code;
 }
 
+int agent_close_record(struct link_agent *a, size_t enough, struct err *err)
+{
+	if (a->wire.plain.len < enough)
+		return 0;
+	return link_wire_flush(&a->wire, a->now_ns, err);
+}
+
 void agent_count(struct link_agent *a, uint64_t packets, uint64_t bytes)
 {
 	if (!a->cfg.counts)

@@ -182,6 +182,8 @@ static int give_batches(struct link_agent *a, bool all, struct err *err)
 		n = n < 0 ? 1 : n;
 		s->pending_first += (uint64_t)n;
 		s->pending_n -= (uint32_t)n;
+		if (agent_close_record(a, AGENT_RECORD, err) < 0)
+			return err->code;
 	}
 	buf_consume(&s->pending, s->pending.len - c.len);
 	return 0;
@@ -244,7 +246,8 @@ static int give_begin(struct link_agent *a, const struct spool_event *ev,
 }
 
 /* The preamble, before anything of the spool that has begun. */
-static void announce(struct link_agent *a, const struct spool_identity *id)
+static int announce(struct link_agent *a, const struct spool_identity *id,
+		    struct err *err)
 {
 	struct agent_ipcap *s = &a->ipcap;
 	struct ipcap_preamble p = { .n_sources = 1, .n_resume = 1 };
@@ -265,6 +268,7 @@ static void announce(struct link_agent *a, const struct spool_identity *id)
 	s->pending_first = s->from;
 	if (s->from > s->wanted)
 		put_gap(a, s->wanted, s->from);
+	return agent_close_record(a, 1, err);
 }
 
 static int give_run(struct link_agent *a, struct spool_event *ev,
@@ -312,7 +316,8 @@ static int give_event(struct link_agent *a, struct spool_event *ev,
 			s->from = ev->note.value;
 			gap = false;
 		}
-		announce(a, ev->identity);
+		if (announce(a, ev->identity, err) < 0)
+			return err->code;
 	}
 	if (gap)
 		return give_gap(a, ev->at, ev->note.value, err);
@@ -329,8 +334,9 @@ static int idle(struct link_agent *a, struct err *err)
 	if (!s->announced && s->now.known && s->placed) {
 		if (spool_reader_status(s->source->reader, &st, err) < 0)
 			return err->code;
-		if (memcmp(st.identity.origin, s->now.origin, SPOOL_ID) == 0)
-			announce(a, &st.identity);
+		if (memcmp(st.identity.origin, s->now.origin, SPOOL_ID) == 0 &&
+		    announce(a, &st.identity, err) < 0)
+			return err->code;
 	}
 	return s->announced ? give_batches(a, true, err) : 0;
 }

@@ -81,6 +81,13 @@ int agent_source_open(struct link_agent *a, struct agent_source *s,
 		      struct err *err);
 struct agent_source *agent_source_find(struct link_agent *a, uint16_t id);
 
+/*
+ * Close a record here if there is enough for one: what the peer gets before
+ * the wire breaks is then whole frames.
+ */
+int agent_close_record(struct link_agent *a, size_t enough, struct err *err);
+enum { AGENT_RECORD = 4096 };
+
 void agent_count(struct link_agent *a, uint64_t packets, uint64_t bytes);
 struct link_capture_stats agent_stats(struct link_agent *a,
 				      const struct agent_source *s);

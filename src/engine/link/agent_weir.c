@@ -272,7 +272,7 @@ static int give_run(struct link_agent *a, struct agent_source *s,
 	put_frame(a, &f);
 	s->given = ev->run.first + ev->run.count;
 	agent_count(a, ev->run.count, records.len);
-	return 0;
+	return agent_close_record(a, AGENT_RECORD, err);
 }
 
 static void give_gap(struct link_agent *a, struct agent_source *s, uint64_t at,
@@ -331,7 +331,7 @@ static int give_one(struct link_agent *a, struct agent_source *s,
 		switch (ev.kind) {
 		case SPOOL_EVENT_BEGIN:
 			give_begin(a, s, &ev);
-			return 0;
+			return agent_close_record(a, 1, err);
 		case SPOOL_EVENT_RUN:
 			rc = give_run(a, s, &ev, &why);
 			break;
