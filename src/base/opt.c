@@ -64,9 +64,17 @@ static void list_add(struct opt_list *list, const char *value)
 		list->n = 0;
 		list->given = true;
 	}
-	list->at = mem_grow(list->at,
-			    (size_t)(list->n + 1) * sizeof(*list->at));
+	list->at =
+		mem_grow(list->at, (size_t)(list->n + 1) * sizeof(*list->at));
 	list->at[list->n++] = value;
+}
+
+static char *keep_copy(struct opt_list *list, const char *value)
+{
+	size_t size = (size_t)(list->n_copies + 1) * sizeof(*list->copies);
+
+	list->copies = mem_grow(list->copies, size);
+	return list->copies[list->n_copies++] = mem_text(value);
 }
 
 static int set_list(const struct opt *o, const char *value, struct err *err)
@@ -78,8 +86,7 @@ static int set_list(const struct opt *o, const char *value, struct err *err)
 			       "--%s was given more than %d times", o->name,
 			       LIST_MAX);
 	if (o->list_commas && strchr(value, ',')) {
-		/* Lives as long as the process, like argv itself. */
-		char *copy = mem_text(value);
+		char *copy = keep_copy(list, value);
 
 		for (char *p; (p = strsep(&copy, ","));)
 			if (*p)
@@ -330,8 +337,8 @@ void opt_help(const struct opt_command *cmd, FILE *out)
 		used += fprintf(out, "--%s", o->name);
 		if (o->arg && takes_value(o))
 			used += fprintf(out, " %s", o->arg);
-		fprintf(out, "%*s%s",
-			used < COLUMN ? COLUMN - used : 2, "", o->help);
+		fprintf(out, "%*s%s", used < COLUMN ? COLUMN - used : 2, "",
+			o->help);
 		print_default(o, out);
 		if (o->env)
 			fprintf(out, " [%s]", o->env);
@@ -413,6 +420,9 @@ void opt_manual(const struct opt_command *cmd, FILE *out)
 
 void opt_list_release(struct opt_list *list)
 {
+	for (int i = 0; i < list->n_copies; i++)
+		free(list->copies[i]);
+	free(list->copies);
 	free(list->at);
 	*list = (struct opt_list){ 0 };
 }

@@ -17,10 +17,15 @@
 
 struct err;
 
-/* A text option that may be repeated; the texts are borrowed from argv. */
+/*
+ * A text option that may be repeated; the texts are borrowed from argv, or,
+ * where one word held several, from copies that live as long as the list.
+ */
 struct opt_list {
 	const char **at; /* owned */
 	int n;
+	char **copies; /* owned, all of them */
+	int n_copies;
 	bool given; /* the first one given replaces the defaults */
 };
 

@@ -127,23 +127,6 @@ check_equal 'snaplen cuts and the length is kept; the filter sees the tag' \
 	"$(fields "$T/cut/src1" frame frame.cap_len frame.len | sort -u)" \
 	$'64\t900'
 
-capture queues @b -d "$T/queues" --iface game --fanout 3 -f 'udp port 9'
-for i in 1 2 3 4; do
-	ns a "$BLAST" -i veth0 -n 1000 -r 20000 --from-port "$i" >/dev/null &
-done
-wait $(jobs -p | grep -vxF "${pid[queues]}")
-wait_for 10 has_captured "$T/queues/src1" 4000
-stop queues
-check_equal 'several queues: each packet once' \
-	"$(how_many "$T/queues/src1" udp)" 4000
-check_equal 'several queues: in the order of their stamps' \
-	"$(fields "$T/queues/src1" udp frame.time_epoch | sort -c 2>&1)" ''
-for i in 1 2 3 4; do
-	check_equal "several queues: flow $i in its order" "$(numbers \
-		"$T/queues/src1" "udp.srcport == $i" | cksum)" \
-		"$(seq 0 999 | cksum)"
-done
-
 ns b "$WEIR" agent capture -d "$T/x" --iface game -f 'tcp prot 80' 2>"$T/bad"
 check_equal 'a wrong filter is wrong use' $? 2
 check 'and captures nothing' test ! -e "$T/x"

@@ -32,7 +32,7 @@ enum { BATCH = 64, TAGS_MAX = 4, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 static const char *iface = "", *tun = "", *src = "10.0.0.1", *dst = "10.0.0.2",
 		  *to_mac = "02:00:00:00:00:02";
 static uint64_t count = 1, size = 60, rate, first, from_port = 40000,
-		to_port = 9, fragment;
+		to_port = 9, fragment, flows = 1;
 static bool tcp;
 static struct opt_list tags;
 
@@ -169,8 +169,14 @@ static int open_tun(void)
 	return fd;
 }
 
+/* `at` is where the payload begins; the first port stands before it. */
 static void number(uint8_t *at, uint64_t n)
 {
+	uint64_t port = from_port + n % flows;
+	uint8_t *transport = at - (tcp ? 20 : 8);
+
+	transport[0] = (uint8_t)(port >> 8);
+	transport[1] = (uint8_t)port;
 	for (int i = 0; i < 8; i++)
 		at[i] = (uint8_t)(n >> (56 - 8 * i));
 }
@@ -249,6 +255,8 @@ int main(int argc, char **argv)
 		OPT_TEXT(0, "mac", &to_mac, "MAC", "to this station"),
 		OPT_UINT(0, "from-port", &from_port, 0, 65535, "PORT",
 			 "from this port"),
+		OPT_UINT(0, "flows", &flows, 1, 10000, "N",
+			 "and the next ones, in turns: so many flows"),
 		OPT_UINT(0, "to-port", &to_port, 0, 65535, "PORT",
 			 "to this port"),
 		OPT_UINT(0, "fragment", &fragment, 0, 65535, "BITS",

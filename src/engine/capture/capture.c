@@ -369,14 +369,16 @@ static void drain(struct capture *c)
 {
 	uint64_t quiet_since = c->sys->mono_ns(c->sys);
 	uint64_t end = quiet_since + DRAIN_MS * UINT64_C(1000000);
+	uint64_t quiet = c->cfg.ring.queues > 1
+				 ? 2 * (uint64_t)RING_WINDOW_NS
+				 : 10 * RING_RETIRE_MS * UINT64_C(1000000);
 	struct err err = ERR_NONE;
 
 	if (!c->ring)
 		return;
 	if (ring_stop(c->ring, &err) < 0)
 		log_warn(part, "%s", err.text);
-	for (uint64_t now = quiet_since;
-	     now < end && now < quiet_since + 2 * RING_WINDOW_NS;
+	for (uint64_t now = quiet_since; now < end && now < quiet_since + quiet;
 	     now = c->sys->mono_ns(c->sys)) {
 		if (take_all(c))
 			quiet_since = now;
