@@ -22,12 +22,14 @@
 #include "base/opt.h"
 #include "cmd/analyze_health.h"
 #include "cmd/analyze_input.h"
+#include "cmd/analyze_store.h"
 #include "cmd/common.h"
 #include "cmd/progress.h"
 #include "engine/analyze/analyze.h"
 #include "engine/analyze/output.h"
 #include "engine/match/match.h"
 #include "engine/metrics/metrics.h"
+#include "engine/store/store.h"
 #include "sys/loop.h"
 
 static const char part[] = "analyze";
@@ -38,7 +40,8 @@ struct options {
 	struct opt_list files, substrings, regexes, binaries, flags_in,
 		flags_out;
 	const char *iface, *from, *listen, *spool, *expression, *output, *mode;
-	const char *identity, *metrics_addr, *policy;
+	const char *identity, *metrics_addr, *policy, *store;
+	uint64_t content_max, stream_content_max;
 	bool list, promisc, immediate, no_inventory, follow;
 	uint64_t packets_max, snaplen, ring_bytes, timeout_ms, batch, workers;
 	uint64_t queue, event_queue, health_ms, flows_max, idle_ms, early_bytes;
@@ -56,6 +59,7 @@ struct job {
 	struct output *output;
 	char *output_path; /* owned */
 	struct analyze *analyze;
+	struct keeper *keeper;
 	struct input *input;
 	struct loop *loop;
 	struct loop_wake *over;
@@ -73,11 +77,10 @@ static const struct {
 	bool value;
 	const char *why;
 } elsewhere[] = {
-	{ "disable-stream-content", false, "payload is not stored here" },
-	{ "max-stream-content-bytes", true, "payload is not stored here" },
-	{ "max-stream-content-bytes-per-stream", true,
-	  "payload is not stored here" },
-	{ "stream-content-segment-bytes", true, "payload is not stored here" },
+	{ "disable-stream-content", false,
+	  "payload is kept where --store asks for it" },
+	{ "stream-content-segment-bytes", true,
+	  "the store's segments follow from its cap" },
 	{ "disable-stream-view", false, "there is no view here" },
 	{ "max-stream-view-matches-per-stream", true, "there is no view here" },
 	{ "stream-view-query-limit", true, "there is no view here" },
@@ -258,6 +261,16 @@ static int read_policy(const struct options *o, enum flow_policy *policy,
 		       o->policy);
 }
 
+static void start_store(struct job *j, struct err *err)
+{
+	struct store_config cfg = STORE_CONFIG_DEFAULT;
+
+	cfg.dir = j->o->store;
+	cfg.payload_max = j->o->content_max;
+	cfg.stream_max = j->o->stream_content_max;
+	j->keeper = keeper_new(j->analyze, &cfg, err);
+}
+
 static int start_analysis(struct job *j, struct err *err)
 {
 	const struct options *o = j->o;
@@ -286,7 +299,9 @@ static int start_analysis(struct job *j, struct err *err)
 	cfg.output = j->output;
 	cfg.output_events = (uint32_t)o->event_queue;
 	j->analyze = analyze_new(&cfg, err);
-	return j->analyze ? 0 : err->code;
+	if (j->analyze && o->store)
+		start_store(j, err);
+	return err->code;
 }
 
 /* A file's events lie beside it, under its name. */
@@ -474,6 +489,7 @@ static void end(struct job *j, struct err *err)
 	input_stop(j->input, err->code ? &later : err);
 	if (j->analyze)
 		analyze_finish(j->analyze);
+	keeper_end(j->keeper, err->code ? &later : err);
 	if (ran) {
 		j->health.input = NULL;
 		health_report(&j->health, err->code ? "failed" : "completed",
@@ -554,6 +570,8 @@ int cmd_analyze(int argc, char **argv)
 		.window = 4096,
 		.half_open_max = 200000,
 		.hole_ms = 500,
+		.content_max = UINT64_C(16) << 30,
+		.stream_content_max = 1 << 30,
 		.logs = CMD_LOGS_DEFAULT,
 	};
 	const struct opt opts[] = {
@@ -578,6 +596,15 @@ int cmd_analyze(int argc, char **argv)
 		OPT_TEXT('o', "output", &o.output, "FILE",
 			 "where the events go; - is standard output (default "
 			 "FILE.jsonl beside the capture, else out.jsonl)"),
+		OPT_TEXT(0, "store", &o.store, "DIR",
+			 "keep streams and their payload there, for weir "
+			 "streams and weir show"),
+		OPT_SIZE(0, "max-stream-content-bytes", &o.content_max,
+			 STORE_PAYLOAD_LEAST, UINT64_C(1) << 50,
+			 "the store: all payload; the oldest makes room"),
+		OPT_SIZE(0, "max-stream-content-bytes-per-stream",
+			 &o.stream_content_max, 0, UINT64_C(1) << 50,
+			 "the store: kept of one stream, from its start"),
 		OPT_TEXT('m', "mode", &o.mode, "MODE",
 			 "analyze, or dump: one event a packet"),
 		OPT_UINT(0, "max-packets", &o.packets_max, 0, UINT64_MAX, "N",

@@ -149,17 +149,17 @@ uint32_t extent_cap(size_t n, uint64_t len, uint32_t most)
 	return cap < most ? cap : most;
 }
 
-void segment_name(char out[SEGMENT_NAME], uint32_t number)
+void payload_name(char out[SEGMENT_NAME], uint32_t number)
 {
 	snprintf(out, SEGMENT_NAME, "%08" PRIx32 ".seg", number);
 }
 
-int segment_name_parse(const char *name, uint32_t *number)
+int payload_name_parse(const char *name, uint32_t *number)
 {
 	char again[SEGMENT_NAME];
 
 	if (sscanf(name, "%8" SCNx32, number) != 1)
 		return ERR_UNKNOWN;
-	segment_name(again, *number);
+	payload_name(again, *number);
 	return strcmp(again, name) == 0 ? 0 : ERR_UNKNOWN;
 }

@@ -66,7 +66,7 @@ int turn_parse(struct bytes in, struct turn *t);
 uint32_t extent_cap(size_t n, uint64_t len, uint32_t most);
 
 /* "0000001f.seg": hexadecimal */
-void segment_name(char out[SEGMENT_NAME], uint32_t number);
-int segment_name_parse(const char *name, uint32_t *number);
+void payload_name(char out[SEGMENT_NAME], uint32_t number);
+int payload_name_parse(const char *name, uint32_t *number);
 
 #endif

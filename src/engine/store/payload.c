@@ -27,7 +27,7 @@ static char *segment_path(const char *dir, uint32_t number)
 {
 	char name[SEGMENT_NAME];
 
-	segment_name(name, number);
+	payload_name(name, number);
 	return mem_format("%s/%s", dir, name);
 }
 
@@ -57,7 +57,7 @@ static void on_name(void *arg, const char *name)
 	struct payload *p = arg;
 	uint32_t number;
 
-	if (segment_name_parse(name, &number) == 0)
+	if (payload_name_parse(name, &number) == 0)
 		add_segment(p, number);
 }
 

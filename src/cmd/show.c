@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir show - what a stream says, in the order in which it was said.
+ */
+#include "cmd/cmd.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "cmd/store_text.h"
+#include "codec/base64.h"
+#include "engine/store/view.h"
+
+enum { HEX_ROW = 16 };
+
+struct show {
+	const char *dir, *direction;
+	bool raw, hex, text, json;
+	struct store_view *view;
+	struct store_row row;
+	struct err *err;
+
+	/* What one side says until the other one speaks. */
+	int way;
+	uint64_t to, time_ns;
+	uint64_t shown[2]; /* offset up to which a direction was printed */
+	bool fresh_line;
+};
+
+/* -- pieces ---------------------------------------------------------------------- */
+
+static void print_hex(uint64_t offset, struct bytes b)
+{
+	for (size_t at = 0; at < b.len; at += HEX_ROW) {
+		size_t n = b.len - at < HEX_ROW ? b.len - at : HEX_ROW;
+
+		printf("%08" PRIx64 " ", offset + at);
+		for (size_t i = 0; i < HEX_ROW; i++)
+			if (i < n)
+				printf(" %02x", b.p[at + i]);
+			else
+				printf("   ");
+		printf("  ");
+		for (size_t i = 0; i < n; i++)
+			putchar(isprint(b.p[at + i]) ? b.p[at + i] : '.');
+		putchar('\n');
+	}
+}
+
+/* Control bytes could command the terminal, so they are written out. */
+static void print_text(struct show *s, struct bytes b)
+{
+	for (size_t i = 0; i < b.len; i++) {
+		uint8_t c = b.p[i];
+
+		if (c == '\n' || c == '\t' || (c >= ' ' && c < 0x7f))
+			putchar(c);
+		else if (c != '\r' || i + 1 == b.len || b.p[i + 1] != '\n')
+			printf("\\x%02x", c);
+	}
+	if (b.len)
+		s->fresh_line = b.p[b.len - 1] == '\n';
+}
+
+static void print_json(const struct show *s, const struct store_piece *piece)
+{
+	printf("{\"direction\":\"%c\",\"offset\":%" PRIu64 ",\"length\":%" PRIu64
+	       ",\"time_ns\":%" PRIu64, 'a' + s->way, piece->offset,
+	       piece->len, s->time_ns);
+	if (piece->hole) {
+		printf(",\"missing\":\"%s\"}\n", store_hole_name(piece->why));
+	} else {
+		char *data = mem_alloc(BASE64_SIZE(piece->len) + 1);
+
+		printf(",\"data\":\"%s\"}\n", base64_of(data, piece->data));
+		free(data);
+	}
+}
+
+static void print_hole(struct show *s, const struct store_piece *piece)
+{
+	printf("%s[%" PRIu64 " bytes missing: %s]\n", s->fresh_line ? "" : "\n",
+	       piece->len, store_hole_name(piece->why));
+	s->fresh_line = true;
+}
+
+static int on_piece(void *arg, const struct store_piece *piece)
+{
+	struct show *s = arg;
+
+	if (s->json)
+		print_json(s, piece);
+	else if (s->raw)
+		fwrite(piece->data.p, 1, piece->data.len, stdout);
+	else if (piece->hole)
+		print_hole(s, piece);
+	else if (s->hex)
+		print_hex(piece->offset, piece->data);
+	else
+		print_text(s, piece->data);
+	return ferror(stdout);
+}
+
+/* -- the conversation ------------------------------------------------------------- */
+
+static void print_mark(struct show *s, uint64_t from)
+{
+	char one[ENDPOINT_TEXT], other[ENDPOINT_TEXT];
+
+	printf("%s--- %c: %s > %s, bytes %" PRIu64 " to %" PRIu64 "\n",
+	       s->fresh_line ? "" : "\n", 'a' + s->way,
+	       store_endpoint(one, &s->row, s->way),
+	       store_endpoint(other, &s->row, !s->way), from, s->to);
+	s->fresh_line = true;
+}
+
+/* Print what one side said up to s->to; holes before it belong to it. */
+static void say(struct show *s)
+{
+	uint64_t from = s->shown[s->way];
+
+	if (s->to <= from)
+		return;
+	s->shown[s->way] = s->to;
+	if (s->direction && s->way != s->direction[0] - 'a')
+		return;
+	if (!s->raw && !s->json)
+		print_mark(s, from);
+	store_view_read(s->view, s->row.id, s->way, from, s->to - from,
+			on_piece, s, s->err);
+}
+
+static int on_turn(void *arg, const struct store_turn *turn)
+{
+	struct show *s = arg;
+
+	if (turn->way != s->way) {
+		say(s);
+		s->way = turn->way;
+		s->time_ns = turn->time_ns;
+	}
+	if (s->to <= s->shown[s->way])
+		s->time_ns = turn->time_ns;
+	s->to = turn->offset + turn->len;
+	return s->err->code || ferror(stdout);
+}
+
+static void converse(struct show *s)
+{
+	s->way = -1;
+	store_view_turns(s->view, s->row.id, on_turn, s, s->err);
+	if (s->way >= 0)
+		say(s);
+	/* What no turn tells of: holes at the end, what came over a cap. */
+	for (s->way = 0; s->way < 2 && !s->err->code; s->way++) {
+		s->to = s->row.end[s->way];
+		s->time_ns = s->row.flow.last_ns;
+		say(s);
+	}
+	if (!s->raw && !s->fresh_line)
+		putchar('\n');
+}
+
+static int read_id(const char *text, uint64_t *id, struct err *err)
+{
+	char *end;
+
+	*id = strtoull(text, &end, 16);
+	if (!isxdigit((unsigned char)*text) || *end || end - text > 16)
+		return err_set(err, ERR_USAGE,
+			       "a stream's id has up to 16 hexadecimal digits, "
+			       "as weir streams prints it; \"%s\" is none",
+			       text);
+	return 0;
+}
+
+static void run(struct show *s, const char *text, struct err *err)
+{
+	uint64_t id = 0;
+
+	s->err = err;
+	s->fresh_line = true;
+	if (s->raw + s->hex + s->text + s->json > 1)
+		err_set(err, ERR_USAGE,
+			"--raw, --hex, --text and --json exclude each other");
+	else if (s->direction && strcmp(s->direction, "a") != 0 &&
+		 strcmp(s->direction, "b") != 0)
+		err_set(err, ERR_USAGE, "--direction takes a or b, not \"%s\"",
+			s->direction);
+	else if (read_id(text, &id, err) == 0)
+		s->view = store_view_open(NULL, s->dir, NULL, err);
+	if (s->view && store_view_row(s->view, id, &s->row, err) == 0)
+		converse(s);
+	store_view_close(s->view);
+}
+
+int cmd_show(int argc, char **argv)
+{
+	struct show s = { .dir = "store" };
+	const struct opt opts[] = {
+		OPT_TEXT('d', "store", &s.dir, "DIR", "the store to read"),
+		OPT_FLAG(0, "text", &s.text,
+			 "text, other bytes written out; this is the default"),
+		OPT_FLAG(0, "hex", &s.hex, "offsets, hexadecimal digits, text"),
+		OPT_FLAG(0, "raw", &s.raw,
+			 "the bytes alone; what is missing leaves no trace"),
+		OPT_FLAG(0, "json", &s.json, "one JSON object a piece"),
+		OPT_TEXT(0, "direction", &s.direction, "a|b",
+			 "only what this end said"),
+		OPT_END()
+	};
+	const struct opt_command cmd = {
+		.name = "show",
+		.synopsis = "[OPTIONS] ID",
+		.about =
+			"Print a stream of a store: who said what, in the order "
+			"in which the packets\ncame, and what is missing with "
+			"the reason.  ID is what weir streams prints.\nThe "
+			"stream may still be growing.",
+		.examples =
+			"  weir show 5f2a90c1d3b47e68 --store store\n"
+			"  weir show 5f2a90c1d3b47e68 --raw --direction b >page\n",
+		.opts = opts,
+		.args_min = 1,
+		.args_max = 1,
+	};
+	struct opt_args args;
+	struct err err = ERR_NONE;
+	int status;
+
+	if (!cmd_begin(&cmd, argc, argv, &args, &status))
+		return status;
+	run(&s, args.at[0], &err);
+	fflush(stdout);
+	return cmd_exit(cmd.name, &err);
+}

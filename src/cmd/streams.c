@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir streams - which streams a store holds, newest first.
+ */
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "cmd/store_text.h"
+#include "engine/store/view.h"
+
+struct streams {
+	const char *dir, *service;
+	uint64_t limit;
+	bool json;
+};
+
+static int on_row(void *arg, const struct store_row *row)
+{
+	const struct streams *o = arg;
+
+	if (o->json)
+		store_row_json(stdout, row);
+	else
+		store_row_line(stdout, row);
+	return ferror(stdout);
+}
+
+static void run(struct streams *o, struct err *err)
+{
+	struct store_view *v = store_view_open(NULL, o->dir, NULL, err);
+	struct store_filter f = { .service = o->service, .limit = o->limit };
+
+	if (v)
+		store_view_rows(v, &f, on_row, o, err);
+	store_view_close(v);
+}
+
+int cmd_streams(int argc, char **argv)
+{
+	struct streams o = { .dir = "store", .limit = 100 };
+	const struct opt opts[] = {
+		OPT_TEXT('d', "store", &o.dir, "DIR", "the store to read"),
+		OPT_TEXT('s', "service", &o.service, "NAME",
+			 "only streams of this service, like http"),
+		OPT_UINT('n', "limit", &o.limit, 0, UINT64_MAX, "N",
+			 "how many at the most; 0 is all"),
+		OPT_FLAG(0, "json", &o.json, "one JSON object a line"),
+		OPT_END()
+	};
+	const struct opt_command cmd = {
+		.name = "streams",
+		.synopsis = "[OPTIONS]",
+		.about =
+			"List the streams that a store holds, newest first: id, "
+			"time of the first\npacket, the two ends (the one that "
+			"spoke first stands left), service, bytes\neach way, "
+			"matches and state.  The store may be written "
+			"meanwhile.\n\n"
+			"doc/store-format.md has the tables; any SQLite can ask "
+			"them more.",
+		.examples = "  weir streams --store store --service http\n"
+			    "  weir streams --store store --json --limit 0\n",
+		.opts = opts,
+	};
+	struct opt_args args;
+	struct err err = ERR_NONE;
+	int status;
+
+	if (!cmd_begin(&cmd, argc, argv, &args, &status))
+		return status;
+	run(&o, &err);
+	fflush(stdout);
+	return cmd_exit(cmd.name, &err);
+}
