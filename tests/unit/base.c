@@ -141,12 +141,13 @@ TEST(options_are_understood_in_every_spelling)
 	struct opt_args args;
 	struct err err = ERR_NONE;
 
-	CHECK_OK(parse(&o, &args, &err,
-		       ARGV(W("-f"), W("file"), W("-listen"), W(":1"),
-			    W("--number=7"), W("--size"), W("64KiB"),
-			    W("--no-json"), W("--peer"), W("a"), W("--peer=b"),
-			    W("--"), W("-x"))),
-		 &err);
+	/* Of this block: the options borrow from it. */
+	char **argv = ARGV(W("-f"), W("file"), W("-listen"), W(":1"),
+			   W("--number=7"), W("--size"), W("64KiB"),
+			   W("--no-json"), W("--peer"), W("a"), W("--peer=b"),
+			   W("--"), W("-x"));
+
+	CHECK_OK(parse(&o, &args, &err, argv), &err);
 	CHECK(o.flag);
 	CHECK(!o.json);
 	CHECK_STR(o.text, ":1");
@@ -176,6 +177,7 @@ TEST(a_wrong_option_gets_the_nearest_right_spelling)
 
 TEST(the_command_line_beats_the_environment_beats_the_default)
 {
+	char **flag = ARGV(W("-l"), W("flag"));
 	struct options o = { .text = "default" };
 	struct opt_args args;
 	struct err err = ERR_NONE;
@@ -185,7 +187,7 @@ TEST(the_command_line_beats_the_environment_beats_the_default)
 	setenv("WEIR_TEST_LISTEN", "from-env", 1);
 	CHECK_OK(parse(&o, &args, &err, ARGV(W("a"))), &err);
 	CHECK_STR(o.text, "from-env");
-	CHECK_OK(parse(&o, &args, &err, ARGV(W("-l"), W("flag"))), &err);
+	CHECK_OK(parse(&o, &args, &err, flag), &err);
 	CHECK_STR(o.text, "flag");
 	unsetenv("WEIR_TEST_LISTEN");
 }
