@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""streams.py STREAMSUM - reassembly against what tshark saw, in TAP.
+"""streams.py STREAMSUM - streams and messages against what tshark saw, in TAP.
 
 Every TCP stream of every shared capture that the truth calls clean must be
-byte-identical in both directions.  Captures where it cannot be are listed in
-EXPLAINED with the reason; one that is listed and has become equal fails as
-well, so that the table stays true.
+byte-identical in both directions, and whatever tshark saw of server names,
+JA3 and WebSocket, Weir must have seen; the other way
+round not, because tshark knows protocols by their ports first.  The JA4 that
+FoxIO's own tool computed must be among Weir's.
+
+Captures where that cannot be are listed with the reason; one that is listed
+and has become equal fails as well, so that the tables stay true.
 """
 import collections
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -46,6 +51,41 @@ EXPLAINED = {
     'zeek/Traces/tunnels/gtp/gtp2_different_udp_port.pcap': TUNNEL,
     'zeek/Traces/tunnels/gtp/gtp_ext_header.pcap': TUNNEL,
 }
+# The same for messages, a table a kind of them.
+MESSAGES_EXPLAINED = {
+    'sni': {
+        'ndpi/default/pcap/tls_invalid_reads.pcap': BROKEN,
+        'wireshark/captures/wireguard-ping-tcp-dsb.pcapng':
+            'WireGuard: tshark decrypts it with the keys in the file',
+    },
+    'ja3': {
+        'ndpi/default/pcap/ja3_lots_of_cipher_suites.pcap':
+            'more ciphers than Weir keeps of a hello',
+        'ndpi/default/pcap/openvpn.pcap': 'a hello inside OpenVPN',
+        'ndpi/default/pcap/openvpn_nohmac_tcp.pcapng':
+            'a hello inside OpenVPN',
+        'ndpi/default/pcap/tls_cipher_lens.pcap':
+            'cipher lists of odd lengths: read in another way',
+        'ndpi/default/pcap/tls_invalid_reads.pcap': BROKEN,
+        'wireshark-wiki/OpenVPN_UDP_tls-auth.pcapng':
+            'a hello inside OpenVPN',
+        'wireshark/captures/tls-fragmented-handshakes.pcap.gz':
+            'several hellos in one record: Weir tells one a record',
+        'wireshark/captures/wireguard-ping-tcp-dsb.pcapng':
+            'WireGuard: tshark decrypts it with the keys in the file',
+        'wireshark/captures/wpa3-suiteb-192.pcapng.gz':
+            'a hello inside EAP, not in a stream',
+        'zeek/Traces/rdp/rdpeudp2-handshake-success.pcap':
+            'a hello over UDP, inside RDP',
+    },
+    # tshark counts frames, Weir messages: one came in two frames.
+    'websocket': {
+        'arkime/pcap/arkime_synthetic.pcap': 'a message in two frames',
+        'zeek/Traces/websocket/two-binary-fragments.pcap':
+            'a message in two frames',
+    },
+    'ja4': {},
+}
 EMPTY = {'sha256': hashlib.sha256(b'').hexdigest()}
 
 
@@ -79,14 +119,80 @@ def different_streams(truth, mine):
     return len(clean), wrong
 
 
-def compare(program, corpus, truth):
-    """(clean streams, those that differ) of one capture; None: unreadable."""
-    run = subprocess.run([program, os.path.join(corpus, truth['file'])],
+def wanted_ja4(corpus, truth):
+    """What FoxIO's program says of TLS over TCP, if it was asked."""
+    folder, name = os.path.split(truth['file'])
+    path = os.path.join(corpus, os.path.dirname(folder), 'expected',
+                        name + '.json')
+    if not truth['file'].startswith('ja4/') or not os.path.exists(path):
+        return collections.Counter()
+    with open(path, encoding='utf-8') as f:
+        said = json.load(f)
+    return collections.Counter(
+        value for stream in said for key, value in stream.items()
+        if re.fullmatch(r'JA4(\.\d+)?', key) and value.startswith('t'))
+
+
+def missing_messages(corpus, truth, mine):
+    """For each kind, what tshark saw and Weir did not."""
+    tls = truth.get('tls', {})
+    # A hello over UDP (QUIC, DTLS) counts in tshark's JA3.
+    over_udp = any(p in truth.get('protocols', {}) for p in ('quic', 'dtls'))
+    got = {
+        'sni': collections.Counter(h[0] for h in mine['hellos']),
+        'ja3': collections.Counter(h[1] for h in mine['hellos']),
+        'ja4': collections.Counter(h[2] for h in mine['hellos']),
+        'websocket': collections.Counter(frames=mine['websocket']),
+    }
+    wanted = {
+        'sni': collections.Counter(tls.get('sni', {})),
+        'ja3': collections.Counter({} if over_udp else tls.get('ja3', {})),
+        'ja4': wanted_ja4(corpus, truth),
+        'websocket': collections.Counter(
+            frames=truth.get('websocket', {}).get('frames', 0)),
+    }
+    return {kind: (sum(wanted[kind].values()), wanted[kind] - got[kind])
+            for kind in wanted}
+
+
+def run(program, corpus, truth):
+    """What Weir sees in a capture, or None: unreadable."""
+    out = subprocess.run([program, os.path.join(corpus, truth['file'])],
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                          check=False)
-    if run.returncode:
-        return 0, [s for s in truth.get('tcp', []) if s.get('clean')]
-    return different_streams(truth, json.loads(run.stdout))
+    return None if out.returncode else json.loads(out.stdout)
+
+
+class Tally:
+    """Counts of one question over all captures, and its table."""
+
+    def __init__(self, what, table):
+        self.what, self.table = what, table
+        self.wanted = self.equal = self.failed = 0
+        self.explained = set()
+
+    def add(self, name, wanted, n_wrong, notes):
+        self.wanted += wanted
+        self.equal += wanted - n_wrong
+        if not n_wrong:
+            return
+        if name in self.table:
+            self.explained.add(name)
+            self.wanted -= n_wrong
+            return
+        self.failed += 1
+        for note in notes[:3]:
+            print('# %s: %s' % (name, note))
+
+    def tell(self, number):
+        stale = sorted(set(self.table) - self.explained)
+        for name in stale:
+            print('# %s is explained, but nothing differs' % name)
+        bad = self.failed or stale or not self.wanted
+        print('%sok %d - %s: %d of %d, the rest explained' %
+              ('not ' if bad else '', number, self.what, self.equal,
+               self.wanted))
+        return bool(bad)
 
 
 def main():
@@ -96,34 +202,31 @@ def main():
     if not os.path.exists(table):
         print('1..0 # SKIP the shared captures are not here')
         return 0
-    n_clean = n_equal = failed = 0
-    explained = set()
-    for line in open(table, encoding='utf-8'):
-        truth = json.loads(line)
-        if 'packets' not in truth:
+    streams = Tally('R09 clean streams byte-identical', EXPLAINED)
+    names = {'sni': 'R30 server names', 'ja3': 'R30 JA3',
+             'websocket': 'R30 WebSocket frames', 'ja4': 'R30 JA4'}
+    kinds = {kind: Tally(name, MESSAGES_EXPLAINED[kind])
+             for kind, name in names.items()}
+    with open(table, encoding='utf-8') as lines:
+        truths = [t for t in map(json.loads, lines) if 'packets' in t]
+    for truth in truths:
+        mine = run(sys.argv[1], corpus, truth)
+        if mine is None:
+            wrong = [s for s in truth.get('tcp', []) if s.get('clean')]
+            streams.add(truth['file'], len(wrong), len(wrong),
+                        ['cannot be read'])
             continue
-        clean, wrong = compare(sys.argv[1], corpus, truth)
-        n_clean += clean
-        n_equal += clean - len(wrong)
-        if not wrong:
-            continue
-        if truth['file'] in EXPLAINED:
-            explained.add(truth['file'])
-            n_clean -= len(wrong)
-            continue
-        failed += 1
-        for s in wrong[:3]:
-            print('# %s: stream %d %s %s' % (truth['file'], s['stream'],
-                                             s['node0'], s['node1']))
-    stale = sorted(set(EXPLAINED) - explained)
-    for name in stale:
-        print('# %s is explained, but nothing differs' % name)
-    print('1..2')
-    print('%sok 1 - R09 %d of %d clean streams are byte-identical' %
-          ('not ' if failed or not n_clean else '', n_equal, n_clean))
-    print('%sok 2 - every explanation is still needed' %
-          ('not ' if stale else ''))
-    return 1 if failed or stale else 0
+        clean, wrong = different_streams(truth, mine)
+        streams.add(truth['file'], clean, len(wrong), [
+            'stream %d %s %s' % (s['stream'], s['node0'], s['node1'])
+            for s in wrong])
+        for kind, (n, missing) in missing_messages(corpus, truth,
+                                                   mine).items():
+            kinds[kind].add(truth['file'], n, sum(missing.values()),
+                            ['%s %s' % (kind, m) for m in missing.items()])
+    print('1..%d' % (1 + len(kinds)))
+    bad = [t.tell(i + 1) for i, t in enumerate([streams, *kinds.values()])]
+    return 1 if any(bad) else 0
 
 
 sys.exit(main())
