@@ -46,15 +46,24 @@ install_packages() { # LIST...
 		return 1
 	fi
 	rm -f "$log"
+	packages_installed=true
 }
+packages_installed=false
 
 # Build DIR, which is configured with OPTIONS when it is not there yet.
 build() { # DIR [TARGET [OPTIONS...]]
-	local dir=$1 target=${2-all} log
+	local dir=$1 target=${2-all} log setup=false
 	shift $(($# > 2 ? 2 : $#))
 	log=$(mktemp)
+	# What was not found before may be there now.
+	if [ ! -f "$dir/build.ninja" ]; then
+		setup=true
+	elif $packages_installed; then
+		setup=true
+		set -- --reconfigure "$@"
+	fi
 	if ! {
-		{ [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@"; } &&
+		{ ! $setup || meson setup "$dir" "$@"; } &&
 			ninja -C "$dir" "$target"
 	} >"$log" 2>&1; then
 		tail -n 40 "$log" >&2

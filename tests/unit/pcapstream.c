@@ -538,6 +538,70 @@ TEST(G09_interfaces_sections_and_resolutions_in_both_orders_of_bytes)
 	big = false;
 }
 
+TEST(G09_sections_of_both_orders_may_follow_one_another)
+{
+	struct buf b = { 0 };
+
+	for (int i = 0; i < 4; i++) {
+		big = i & 1;
+		put_section(&b);
+		put_interface(&b, 113, 0, 9, 0);
+		put_enhanced(&b, 0, 77, "either");
+	}
+	big = false;
+	read_all(buf_bytes(&b), 0);
+	CHECK_EQ(seen.rc, 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(packet_at(i)->swapped, i & 1);
+		CHECK_EQ(packet_at(i)->interface, i);
+		CHECK_EQ(packet_at(i)->from.linktype, 113);
+		CHECK_EQ(packet_at(i)->packet.wire_len, 13);
+		CHECK(packet_at(i)->packet.time_ns == 77);
+	}
+	buf_release(&b);
+}
+
+/* A block of this packet length or secrets length, after an interface. */
+static void read_large(uint32_t type, uint32_t len)
+{
+	struct buf b = { 0 }, body = { 0 };
+
+	put_section(&b);
+	put_interface(&b, 1, 0, 9, 0);
+	put_32(&body, 0);
+	if (type == 6)
+		put_packet_body(&body, 1, len, len, "");
+	else
+		put_32(&body, len);
+	put_zeros(&body, len);
+	put_padding(&body, len);
+	put_block(&b, type, &body);
+	put_enhanced(&b, 0, 1, "after it");
+	read_all(buf_bytes(&b), 100000);
+	buf_release(&b);
+	buf_release(&body);
+}
+
+TEST(I12_blocks_at_the_limit_are_taken_and_over_it_refused_or_skipped)
+{
+	read_large(6, PACKET_MAX);
+	CHECK_EQ(seen.rc, 0);
+	CHECK_EQ(packet_at(0)->packet.data.len, PACKET_MAX);
+	read_large(6, PACKET_MAX + 1);
+	CHECK_EQ(seen.rc, ERR_LIMIT);
+	CHECK_EQ(count_of(PCAPSTREAM_PACKET), 0);
+
+	read_large(10, PACKET_MAX);
+	CHECK_EQ(seen.rc, 0);
+	CHECK_EQ(count_of(PCAPSTREAM_SECRETS), 1);
+	read_large(10, PCAPSTREAM_BLOCK_MAX);
+	CHECK_EQ(seen.rc, 0);
+	CHECK_EQ(count_of(PCAPSTREAM_SECRETS), 0);
+	CHECK_EQ(seen.counts.skipped_blocks, 1);
+	CHECK_EQ(count_of(PCAPSTREAM_PACKET), 1);
+	buf_release(&seen.copies);
+}
+
 TEST(secrets_names_and_comments_are_handed_out)
 {
 	struct buf b = { 0 };
@@ -790,6 +854,13 @@ TEST(memory_grows_with_what_came_not_with_what_is_claimed)
 		CHECK_EQ(pcapstream_next(s, &item), ERR_AGAIN);
 	}
 	CHECK(heap_now() - before < 3 << 20);
+	for (size_t n = 1 << 20; n < PACKET_MAX; n += sizeof(zeros)) {
+		pcapstream_feed(s, bytes_of(zeros, sizeof(zeros)));
+		if (n + sizeof(zeros) < PACKET_MAX)
+			CHECK_EQ(pcapstream_next(s, &item), ERR_AGAIN);
+	}
+	CHECK_EQ(pcapstream_next(s, &item), 0);
+	CHECK(heap_now() - before < PACKET_MAX + 3 * PCAPSTREAM_CHUNK);
 	pcapstream_free(s);
 
 	/* A block that is skipped is not kept at all. */
