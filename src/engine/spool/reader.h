@@ -61,7 +61,9 @@ void spool_reader_close(struct spool_reader *r);
 /*
  * Move; the next event is a BEGIN.  An index inside a run gives that whole run
  * first; one below the oldest gives a GAP and then the oldest; one above the
- * head is ERR_GONE, an unknown origin ERR_UNKNOWN, and the place stays.
+ * head is ERR_GONE, an unknown origin ERR_UNKNOWN, and the place stays.  Notes
+ * that stand exactly at an index come after a seek to it, also when they were
+ * given before.
  */
 int spool_reader_seek(struct spool_reader *r, const struct spool_seek *to,
 		      struct err *err);
