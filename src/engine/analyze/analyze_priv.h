@@ -42,6 +42,13 @@ void events_match(struct events *e, const struct stream *s, int way,
 void events_gap(struct events *e, const struct stream *s, int way,
 		uint64_t offset, uint64_t len, enum flow_gap why,
 		uint64_t time_ns);
+void events_message(struct events *e, const struct stream *s,
+		    const struct message *m, uint64_t time_ns);
+/* A line about one direction of a stream, up to and behind its fields. */
+void events_begin(struct events *e, const char *analyzer, const char *type,
+		  const struct stream *s, int way, uint64_t time_ns,
+		  uint64_t length);
+void events_end(struct events *e);
 void events_source_gap(struct events *e, const struct stream_source *source,
 		       uint32_t linktype, const struct analyze_loss *loss);
 

@@ -101,6 +101,21 @@ static void put_ends(struct buf *b, const struct flow *f, int way)
 	json_uint(b, "destination_port", f->end[!way].port);
 }
 
+void events_begin(struct events *e, const char *analyzer, const char *type,
+		  const struct stream *s, int way, uint64_t time_ns,
+		  uint64_t length)
+{
+	begin_line(&e->lines, analyzer, type, time_ns, length, s->linktype);
+	put_ends(&e->lines, s->flow, way);
+	json_begin(&e->lines, "fields");
+}
+
+void events_end(struct events *e)
+{
+	json_end(&e->lines);
+	end_line(e);
+}
+
 /* -- streams ------------------------------------------------------------------ */
 
 /* Text as rustmate shows it: one line, and a dot for what is not printable. */
@@ -231,18 +246,12 @@ static void put_stream(struct buf *b, const struct stream *s, uint32_t preview)
 void events_stream(struct events *e, const char *kind, const struct stream *s,
 		   uint32_t preview, int way, const struct flow_packet *p)
 {
-	struct buf *b = &e->lines;
-
-	begin_line(b, "stream_inventory", kind,
-		   p ? p->time_ns : s->flow->last_ns, p ? p->frame.len : 0,
-		   s->linktype);
-	put_ends(b, s->flow, way);
-	json_begin(b, "fields");
-	put_stream(b, s, preview);
+	events_begin(e, "stream_inventory", kind, s, way,
+		     p ? p->time_ns : s->flow->last_ns, p ? p->frame.len : 0);
+	put_stream(&e->lines, s, preview);
 	if (s->flow->ended != FLOW_END_NONE)
-		json_word(b, "end", stream_end_name(s->flow->ended));
-	json_end(b);
-	end_line(e);
+		json_word(&e->lines, "end", stream_end_name(s->flow->ended));
+	events_end(e);
 }
 
 /* -- what happens in a stream ---------------------------------------------------- */
@@ -298,10 +307,8 @@ void events_match(struct events *e, const struct stream *s, int way,
 {
 	struct buf *b = &e->lines;
 
-	begin_line(b, "pattern", "pattern_match", time_ns, m->end - m->start,
-		   s->linktype);
-	put_ends(b, s->flow, way);
-	json_begin(b, "fields");
+	events_begin(e, "pattern", "pattern_match", s, way, time_ns,
+		     m->end - m->start);
 	json_hex64(b, "stream_id", s->id);
 	put_pattern(b, m->pattern);
 	json_word(b, "direction", way_names[way]);
@@ -313,8 +320,7 @@ void events_match(struct events *e, const struct stream *s, int way,
 		put_match_text(e, m->content);
 	else
 		json_null(b, "match_text");
-	json_end(b);
-	end_line(e);
+	events_end(e);
 }
 
 void events_gap(struct events *e, const struct stream *s, int way,
@@ -323,17 +329,14 @@ void events_gap(struct events *e, const struct stream *s, int way,
 {
 	struct buf *b = &e->lines;
 
-	begin_line(b, "stream", "stream_gap", time_ns, 0, s->linktype);
-	put_ends(b, s->flow, way);
-	json_begin(b, "fields");
+	events_begin(e, "stream", "stream_gap", s, way, time_ns, 0);
 	json_hex64(b, "stream_id", s->id);
 	json_word(b, "direction", way_names[way]);
 	json_uint(b, "logical_start", offset);
 	json_uint(b, "logical_end", offset + len);
 	json_uint(b, "gap_bytes", len);
 	json_word(b, "reason", stream_gap_name(why));
-	json_end(b);
-	end_line(e);
+	events_end(e);
 }
 
 /* -- what happens to the source --------------------------------------------------- */

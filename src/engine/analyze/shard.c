@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "codec/message.h"
 #include "engine/match/match.h"
 
 enum {
@@ -392,7 +393,8 @@ void stream_message(struct stream *s, const struct message *m)
 {
 	struct shard *sh = s->home;
 
-	announce(sh, s, s->flow->opener, NULL);
+	announce(sh, s, m->way, NULL);
+	events_message(&sh->events, s, m, s->flow->last_ns);
 	TELL(sh, message, s, m);
 }
 
