@@ -22,6 +22,7 @@
 #include "base/opt.h"
 #include "cmd/analyze_health.h"
 #include "cmd/analyze_input.h"
+#include "cmd/analyze_protocol.h"
 #include "cmd/analyze_store.h"
 #include "cmd/common.h"
 #include "cmd/progress.h"
@@ -42,12 +43,13 @@ struct options {
 	const char *iface, *from, *listen, *spool, *expression, *output, *mode;
 	const char *identity, *metrics_addr, *policy, *store;
 	uint64_t content_max, stream_content_max;
-	bool list, promisc, immediate, no_inventory, follow;
+	bool no_parser, list, promisc, immediate, no_inventory, follow;
 	uint64_t packets_max, snaplen, ring_bytes, timeout_ms, batch, workers;
 	uint64_t queue, event_queue, health_ms, flows_max, idle_ms, early_bytes;
 	uint64_t early_segments, streams_max, preview, update_packets;
 	uint64_t update_bytes, stream_matches, matches, window;
 	uint64_t half_open_max, hole_ms;
+	struct protocol_config parsers;
 	struct cmd_logs logs;
 };
 
@@ -60,6 +62,7 @@ struct job {
 	char *output_path; /* owned */
 	struct analyze *analyze;
 	struct keeper *keeper;
+	struct parsers *parsers;
 	struct input *input;
 	struct loop *loop;
 	struct loop_wake *over;
@@ -72,6 +75,7 @@ struct job {
 
 /* -- flags of rustmate that ask for what other parts do ------------------------- */
 
+#define PARSERS "--max-http1-parser-states bounds the parsers of all protocols"
 static const struct {
 	const char *name;
 	bool value;
@@ -88,15 +92,10 @@ static const struct {
 	{ "max-stream-slice-highlights", true, "there is no view here" },
 	{ "stream-slice-hex-row-bytes", true, "there is no view here" },
 	{ "max-stream-transform-bytes", true, "there is no view here" },
-	{ "disable-stream-parser", false, "no protocol is parsed here" },
-	{ "max-http1-parser-states", true, "no protocol is parsed here" },
-	{ "max-dns-parser-states", true, "no protocol is parsed here" },
-	{ "max-websocket-parser-states", true, "no protocol is parsed here" },
-	{ "max-tls-parser-states", true, "no protocol is parsed here" },
-	{ "max-http1-header-bytes", true, "no protocol is parsed here" },
-	{ "max-http1-buffer-bytes", true, "no protocol is parsed here" },
-	{ "max-parser-messages-per-chunk", true,
-	  "no protocol is parsed here" },
+	{ "max-dns-parser-states", true, PARSERS },
+	{ "max-websocket-parser-states", true, PARSERS },
+	{ "max-tls-parser-states", true, PARSERS },
+	{ "max-http1-buffer-bytes", true, "bodies are not gathered" },
 	{ "api-listen", true, "this build serves no page" },
 	{ "api-delta-capacity", true, "this build serves no page" },
 	{ "service-profile-file", true, "this build serves no page" },
@@ -301,6 +300,8 @@ static int start_analysis(struct job *j, struct err *err)
 	j->analyze = analyze_new(&cfg, err);
 	if (j->analyze && o->store)
 		start_store(j, err);
+	if (j->analyze && !err->code && !cfg.dump && !o->no_parser)
+		j->parsers = parsers_new(j->analyze, &o->parsers);
 	return err->code;
 }
 
@@ -506,6 +507,7 @@ static void end(struct job *j, struct err *err)
 			 (unsigned long long)j->health.now.analyze.events,
 			 j->output_path);
 	analyze_free(j->analyze);
+	parsers_free(j->parsers);
 	match_set_put(j->patterns);
 	loop_timer_free(j->look);
 	loop_timer_free(j->report);
@@ -572,8 +574,11 @@ int cmd_analyze(int argc, char **argv)
 		.hole_ms = 500,
 		.content_max = UINT64_C(16) << 30,
 		.stream_content_max = 1 << 30,
+		.parsers = PROTOCOL_CONFIG_DEFAULT,
 		.logs = CMD_LOGS_DEFAULT,
 	};
+	uint64_t parsers = o.parsers.streams_max;
+	uint64_t head = o.parsers.header_max, messages = o.parsers.messages_max;
 	const struct opt opts[] = {
 		OPT_LIST('p', "pcap", &o.files, "FILE",
 			 "a capture file or a folder of them; - is standard "
@@ -682,6 +687,14 @@ int cmd_analyze(int argc, char **argv)
 		OPT_UINT(0, "pattern-regex-window-bytes", &o.window, 1,
 			 MATCH_WINDOW_MAX, "BYTES",
 			 "the longest match of an expression"),
+		OPT_FLAG(0, "disable-stream-parser", &o.no_parser,
+			 "do not look for messages of protocols"),
+		OPT_UINT(0, "max-http1-parser-states", &parsers, 1, 16000000,
+			 "N", "streams whose messages are parsed at once"),
+		OPT_UINT(0, "max-http1-header-bytes", &head, 256, 16 << 20,
+			 "BYTES", "of one HTTP head; a longer one is an error"),
+		OPT_UINT(0, "max-parser-messages-per-chunk", &messages, 1,
+			 UINT32_MAX, "N", "told of one slice of payload"),
 		CMD_LOGS_OPTIONS(&o.logs),
 		OPT_END()
 	};
@@ -700,6 +713,9 @@ int cmd_analyze(int argc, char **argv)
 	argc = drop_others(argc, argv);
 	if (cmd_begin(&cmd, argc, argv, &args, &status) &&
 	    cmd_logs_begin(&cmd, &o.logs, &status)) {
+		o.parsers.streams_max = (uint32_t)parsers;
+		o.parsers.header_max = (uint32_t)head;
+		o.parsers.messages_max = (uint32_t)messages;
 		if (o.list)
 			list_interfaces(&err);
 		else

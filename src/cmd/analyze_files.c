@@ -30,7 +30,8 @@ struct reading {
 	const char *path;
 	struct capfile *file;
 	int fd;	     /* the file's */
-	bool pipe;   /* it may be waited for */
+	bool pipe;    /* it may be waited for */
+	bool refused; /* not the file's fault: the expression is wrong */
 	const struct stream_source *source;
 	uint64_t index;
 };
@@ -105,8 +106,10 @@ static int take_batch(struct reading *r, struct packet *batch, struct err *err)
 		return n;
 	if (!r->source)
 		r->source = input_source(r->in, "standard input", batch, 1);
-	if (input_give(r->in, r->source, linktype, batch, n, r->index, err) < 0)
+	if (input_give(r->in, r->source, linktype, batch, n, r->index, err) < 0) {
+		r->refused = true;
 		return err->code;
+	}
 	r->index += (uint64_t)n;
 	if (r->pipe)
 		analyze_flush(r->in->cfg.analyze);
@@ -123,13 +126,11 @@ static int judge_end(struct reading *r, int rc, struct err *err)
 
 	if (warning)
 		log_warn(part, "%s", warning);
-	if (rc == 0 || rc == ERR_END || err->code == ERR_USAGE ||
-	    err->code == ERR_LIMIT)
-		return rc == ERR_END ? 0 : rc;
-	if (r->index == 0)
+	if (rc == 0 || rc == ERR_END)
+		return 0;
+	if (r->refused || r->index == 0)
 		return rc;
-	log_warn(part, "%s; the %llu packets before that are taken", err->text,
-		 (unsigned long long)r->index);
+	log_warn(part, "%s", err->text);
 	*err = ERR_NONE;
 	return 0;
 }

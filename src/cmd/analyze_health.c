@@ -204,19 +204,19 @@ static void put_rates(const struct health *h, struct buf *b)
 {
 	const struct health_sample *was = &h->before, *is = &h->now;
 
-	json_real(b, "packets_per_sec",
+	json_decimal(b, "packets_per_sec",
 		  rate(h, packets(was), packets(is)), 1);
-	json_real(b, "bytes_per_sec", rate(h, bytes(was), bytes(is)), 1);
-	json_real(b, "events_per_sec", rate(h, events(was), events(is)), 1);
-	json_real(b, "source_received_per_sec",
+	json_decimal(b, "bytes_per_sec", rate(h, bytes(was), bytes(is)), 1);
+	json_decimal(b, "events_per_sec", rate(h, events(was), events(is)), 1);
+	json_decimal(b, "source_received_per_sec",
 		  rate(h, source_received(was), source_received(is)), 1);
-	json_real(b, "source_dropped_per_sec",
+	json_decimal(b, "source_dropped_per_sec",
 		  rate(h, source_dropped(was), source_dropped(is)), 1);
-	json_real(b, "source_interface_dropped_per_sec",
+	json_decimal(b, "source_interface_dropped_per_sec",
 		  rate(h, source_interface_dropped(was),
 		       source_interface_dropped(is)),
 		  1);
-	json_real(b, "worker_packet_skew_ratio", skew(&is->analyze), 3);
+	json_decimal(b, "worker_packet_skew_ratio", skew(&is->analyze), 3);
 }
 
 static void write_line(const struct health *h, const char *status)

@@ -180,7 +180,7 @@ void json_uint(struct buf *b, const char *name, uint64_t v)
 }
 
 /* JSON knows neither infinity nor what is no number. */
-void json_real(struct buf *b, const char *name, double v, int digits)
+void json_decimal(struct buf *b, const char *name, double v, int digits)
 {
 	begin_value(b, name);
 	if (isfinite(v))
@@ -195,7 +195,7 @@ void json_bool(struct buf *b, const char *name, bool v)
 	put_text(b, v ? "true" : "false");
 }
 
-void json_null(struct buf *b, const char *name)
+void json_none(struct buf *b, const char *name)
 {
 	begin_value(b, name);
 	put_text(b, "null");

@@ -31,9 +31,9 @@ void json_word(struct buf *b, const char *name, const char *text);
 void json_base64(struct buf *b, const char *name, struct bytes bytes);
 void json_hex64(struct buf *b, const char *name, uint64_t v); /* 16 digits */
 void json_uint(struct buf *b, const char *name, uint64_t v);
-void json_real(struct buf *b, const char *name, double v, int digits);
+void json_decimal(struct buf *b, const char *name, double v, int digits);
 void json_bool(struct buf *b, const char *name, bool v);
-void json_null(struct buf *b, const char *name);
+void json_none(struct buf *b, const char *name);
 
 /* A value that is JSON already. */
 void json_raw(struct buf *b, const char *name, struct bytes json);

@@ -6,6 +6,7 @@
 #include "t.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "analyze_here.h"
 #include "engine/analyze/output.h"
@@ -101,7 +102,7 @@ static unsigned long calls_of(unsigned workers, bool patterns)
 		cfg.patterns = match_compile(all, 2, 4096, &err);
 	here_begin(&h, analyze_new(&cfg, &err));
 	match_set_put(cfg.patterns);
-	some_traffic(&h, 40);
+	some_traffic(&h, 150); /* buffers and windows fill up */
 	analyze_counters(h.a, &c);
 	wait_for_packets(h.a, c.packets);
 	before = atomic_load(&calls);

@@ -56,11 +56,11 @@ TEST(objects_lists_and_numbers_come_back_as_they_went)
 	json_end(&b);
 	json_list(&b, NULL);
 	json_list_end(&b);
-	json_null(&b, NULL);
+	json_none(&b, NULL);
 	json_list_end(&b);
 	json_bool(&b, "yes", true);
-	json_real(&b, "half", 0.5, 3);
-	json_real(&b, "none", 0.0 / 0.0, 1);
+	json_decimal(&b, "half", 0.5, 3);
+	json_decimal(&b, "none", 0.0 / 0.0, 1);
 	json_hex64(&b, "id", 0x0123456789abcdef);
 	json_raw(&b, "raw", bytes_of_text("{\"x\":[1]}"));
 	json_begin(&b, "empty");

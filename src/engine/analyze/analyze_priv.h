@@ -29,6 +29,7 @@ struct events {
 	uint64_t count;
 };
 
+void events_init(struct events *e, struct output *output, uint32_t waiting_max);
 void events_flush(struct events *e);
 void events_release(struct events *e);
 

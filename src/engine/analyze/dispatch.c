@@ -11,7 +11,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "engine/analyze/output.h"
 #include "engine/match/match.h"
 
 /* What the dispatcher counts; only numbers of 64 bits. */
@@ -91,8 +90,7 @@ struct analyze *analyze_new(const struct analyze_config *cfg, struct err *err)
 	memcpy(&a->key, seed + 16, sizeof(a->key));
 	a->n = cfg->dump ? 1 : cfg->workers ? cfg->workers : processors();
 	assert(a->n <= ANALYZE_WORKERS_MAX);
-	a->events.output = cfg->output;
-	a->events.waiting_max = cfg->output_events;
+	events_init(&a->events, cfg->output, cfg->output_events);
 	a->defrag = defrag_new(&cfg->defrag, seed);
 	if (make_shards(a, err) == 0)
 		return a;

@@ -13,9 +13,20 @@
 #include "engine/analyze/output.h"
 #include "engine/match/match.h"
 
-enum { CHUNK = 64 << 10 }; /* bytes gathered at the most */
+enum {
+	CHUNK = 64 << 10,      /* bytes gathered at the most */
+	LONG_LINE = 32 << 10 /* a longer one makes the buffer grow */
+};
 
 static const char *const way_names[2] = { "a_to_b", "b_to_a" };
+
+void events_init(struct events *e, struct output *output, uint32_t waiting_max)
+{
+	e->output = output;
+	e->waiting_max = waiting_max;
+	buf_reserve(&e->lines, CHUNK + LONG_LINE);
+	buf_reserve(&e->scratch, LONG_LINE);
+}
 
 void events_flush(struct events *e)
 {
@@ -160,15 +171,15 @@ static void put_way(struct buf *b, const struct stream *s, int way,
 		json_uint(b, "first_sequence", f->first_seq);
 		json_uint(b, "last_sequence", f->last_seq);
 	} else {
-		json_null(b, "first_sequence");
-		json_null(b, "last_sequence");
+		json_none(b, "first_sequence");
+		json_none(b, "last_sequence");
 	}
 	json_word(b, "content_kind", content_name(kind));
 	json_base64(b, "preview_base64", head);
 	if (head.len && (kind == CONTENT_TEXT || kind == CONTENT_MIXED))
 		put_preview_text(b, head);
 	else
-		json_null(b, "preview_text");
+		json_none(b, "preview_text");
 	json_uint(b, "logical_bytes", f->offset);
 	json_uint(b, "gaps", f->gaps);
 	json_uint(b, "gap_bytes", f->gap_bytes);
@@ -319,7 +330,7 @@ void events_match(struct events *e, const struct stream *s, int way,
 	if (is_textish(m->content))
 		put_match_text(e, m->content);
 	else
-		json_null(b, "match_text");
+		json_none(b, "match_text");
 	events_end(e);
 }
 

@@ -17,6 +17,9 @@
 #include "codec/json.h"
 #include "codec/message.h"
 #include "codec/tls.h"
+#include "codec/websocket.h"
+
+enum { WEBSOCKET_PREVIEW = 128 };
 
 static const char *event_type(const struct message *m, char room[48])
 {
@@ -41,8 +44,8 @@ static void put_range(struct buf *b, const char *start, const char *end,
 		      const struct message_range *r)
 {
 	if (r->start == r->end) {
-		json_null(b, start);
-		json_null(b, end);
+		json_none(b, start);
+		json_none(b, end);
 		return;
 	}
 	json_uint(b, start, r->start);
@@ -244,6 +247,49 @@ static void put_older_tls(struct buf *b, const struct tls_facts *t)
 	json_uint(b, "handshake_type", t->handshake_type);
 }
 
+/* -- WebSocket ---------------------------------------------------------------- */
+
+static const char *opcode_name(enum websocket_opcode opcode)
+{
+	switch (opcode) {
+	case WEBSOCKET_CONTINUATION:
+		return "continuation";
+	case WEBSOCKET_TEXT:
+		return "text";
+	case WEBSOCKET_BINARY:
+		return "binary";
+	case WEBSOCKET_CLOSE:
+		return "close";
+	case WEBSOCKET_PING:
+		return "ping";
+	case WEBSOCKET_PONG:
+		return "pong";
+	}
+	return "reserved";
+}
+
+static void put_websocket(struct buf *b, const struct websocket_frame *f)
+{
+	json_begin(b, "websocket");
+	json_uint(b, "opcode", f->opcode);
+	json_word(b, "opcode_name", opcode_name(f->opcode));
+	json_bool(b, "masked", f->masked);
+	json_bool(b, "rsv1", f->compressed);
+	json_bool(b, "control", f->opcode >= WEBSOCKET_CLOSE);
+	json_uint(b, "frames", f->frames);
+	json_uint(b, "payload_bytes", f->wire_bytes);
+	if (f->opcode == WEBSOCKET_CLOSE && f->payload.len >= 2)
+		json_uint(b, "close_code",
+			  (uint64_t)f->payload.p[0] << 8 | f->payload.p[1]);
+	if (f->opcode == WEBSOCKET_TEXT && f->payload.len)
+		json_text(b, "text_preview",
+			  bytes_of(f->payload.p,
+				   f->payload.len < WEBSOCKET_PREVIEW
+					   ? f->payload.len
+					   : WEBSOCKET_PREVIEW));
+	json_end(b);
+}
+
 /* -- lines --------------------------------------------------------------------------- */
 
 static void put_message(struct buf *b, const struct stream *s,
@@ -277,6 +323,8 @@ static void put_message(struct buf *b, const struct stream *s,
 		put_dns(b, m->dns);
 	if (m->tls)
 		put_tls(b, m->tls);
+	if (m->websocket)
+		put_websocket(b, m->websocket);
 	if (m->error)
 		json_word(b, "error", m->error);
 }

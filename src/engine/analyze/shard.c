@@ -194,7 +194,7 @@ static bool may_match(struct shard *sh, struct stream *s)
 static bool is_meant(const struct match_pattern *p, const struct stream *s,
 		     int way)
 {
-	bool to_server = way == s->flow->opener;
+	bool to_server = way == stream_caller(s);
 
 	return p->role == MATCH_ANY ||
 	       (p->role == MATCH_FLAG_IN) == to_server;
@@ -371,6 +371,14 @@ static void on_packet(void *self, struct flow *f, int way,
 	}
 }
 
+/* The last one first: what it still has to say, the others must hear. */
+static void tell_closed(struct shard *sh, struct stream *s)
+{
+	for (int i = sh->n_sinks; i > 0; i--)
+		if (sh->sinks[i - 1].closed)
+			sh->sinks[i - 1].closed(sh->sinks[i - 1].self, s);
+}
+
 static void on_closed(void *self, struct flow *f)
 {
 	struct shard *sh = self;
@@ -380,7 +388,7 @@ static void on_closed(void *self, struct flow *f)
 		return;
 	close_patterns(sh, s);
 	announce(sh, s, f->opener, NULL);
-	TELL(sh, closed, s);
+	tell_closed(sh, s);
 	tell_stream(sh, "stream_close", s, f->opener, NULL);
 	pool_put(&sh->heads, s->way[0].head);
 	pool_put(&sh->heads, s->way[1].head);
@@ -431,8 +439,7 @@ struct shard *shard_new(const struct shard_config *cfg, struct err *err)
 	sh->number = cfg->number;
 	sh->head_size = cfg->cfg->preview > HEAD_LEAST ? cfg->cfg->preview
 						       : HEAD_LEAST;
-	sh->events.output = cfg->cfg->output;
-	sh->events.waiting_max = cfg->cfg->output_events;
+	events_init(&sh->events, cfg->cfg->output, cfg->cfg->output_events);
 	if (cfg->cfg->patterns)
 		sh->scratch = match_scratch_new(cfg->cfg->patterns, err);
 	sh->table = flow_table_new(&flow, &sink);

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/analyze/stream.h"
 
+int stream_caller(const struct stream *s)
+{
+	const struct flow *f = s->flow;
+
+	if (f->way[0].syn || f->way[1].syn || f->protocol != IP_TCP)
+		return f->opener;
+	if (s->service.side != SERVICE_SIDE_UNKNOWN)
+		return s->service.side == SERVICE_SIDE_A;
+	return f->end[1].port > f->end[0].port;
+}
+
 const char *stream_status(const struct stream *s)
 {
 	switch ((enum flow_state)s->flow->state) {

@@ -8,7 +8,9 @@
  * and from one thread.  A sink keeps its own things in s->owner[slot].
  *
  * Whoever parses protocols is a sink too, and hands what it found to
- * stream_message(), which tells all sinks.
+ * stream_message(), which tells all sinks.  Sinks hear in the order in which
+ * they were added, and of the end in the opposite one: parsers come last, so
+ * that a message is told after its bytes and before the end.
  */
 #ifndef ENGINE_ANALYZE_STREAM_H
 #define ENGINE_ANALYZE_STREAM_H
@@ -84,6 +86,12 @@ struct stream_sink {
 
 /* For parsers, during one of their own calls: tell all sinks. */
 void stream_message(struct stream *s, const struct message *m);
+
+/*
+ * The direction of the one who called: who sent the SYN; where that was not
+ * seen, who does not serve, or who has the higher port.
+ */
+int stream_caller(const struct stream *s);
 
 const char *stream_status(const struct stream *s); /* open, closing, closed */
 const char *stream_gap_name(enum flow_gap why);
