@@ -73,7 +73,8 @@ struct job {
 	struct progress progress;
 };
 
-/* -- flags of rustmate that ask for what other parts do ------------------------- */
+/* -- flags of rustmate that ask for what other parts do
+ * ------------------------- */
 
 #define PARSERS "--max-http1-parser-states bounds the parsers of all protocols"
 static const struct {
@@ -137,7 +138,8 @@ static int drop_others(int argc, char **argv)
 	return n;
 }
 
-/* -- interfaces ------------------------------------------------------------------- */
+/* -- interfaces
+ * ------------------------------------------------------------------- */
 
 static void print_flags(unsigned flags)
 {
@@ -188,7 +190,8 @@ static void list_interfaces(struct err *err)
 	struct ifaddrs *all = NULL;
 
 	if (!names || getifaddrs(&all) < 0)
-		err_set(err, ERR_FAILED, "the kernel does not list its "
+		err_set(err, ERR_FAILED,
+			"the kernel does not list its "
 			"interfaces");
 	for (int n = 0; all && names[n].if_name; n++) {
 		unsigned flags = 0;
@@ -205,7 +208,8 @@ static void list_interfaces(struct err *err)
 	if_freenameindex(names);
 }
 
-/* -- what was asked for ------------------------------------------------------------- */
+/* -- what was asked for
+ * ------------------------------------------------------------- */
 
 static void add_patterns(struct match_pattern *to, size_t *n,
 			 const struct opt_list *list, enum match_kind kind,
@@ -232,8 +236,7 @@ static int compile_patterns(struct job *j, struct err *err)
 		     &substring);
 	add_patterns(all, &n, &o->regexes, MATCH_REGEX, MATCH_ANY, &regex);
 	add_patterns(all, &n, &o->binaries, MATCH_BINARY, MATCH_ANY, &binary);
-	add_patterns(all, &n, &o->flags_in, MATCH_REGEX, MATCH_FLAG_IN,
-		     &regex);
+	add_patterns(all, &n, &o->flags_in, MATCH_REGEX, MATCH_FLAG_IN, &regex);
 	add_patterns(all, &n, &o->flags_out, MATCH_REGEX, MATCH_FLAG_OUT,
 		     &regex);
 	if (n)
@@ -353,13 +356,14 @@ static int gather_files(struct job *j, const struct opt_args *args,
 
 			if (stat(j->files[i], &st) < 0)
 				return err_set(err, ERR_FAILED,
-					       "%s is not there",
-					       j->files[i]);
+					       "%s is not there", j->files[i]);
 		}
 	return 0;
 }
 
-/* -- running --------------------------------------------------------------------------- */
+/* -- running
+ * ---------------------------------------------------------------------------
+ */
 
 static void on_over(void *arg)
 {
@@ -436,8 +440,7 @@ static int serve_metrics(struct job *j, struct err *err)
 		return 0;
 	j->metrics = metrics_new();
 	health_add_metrics(&j->health, j->metrics);
-	j->server = metrics_serve(j->loop, j->metrics, j->o->metrics_addr,
-				  err);
+	j->server = metrics_serve(j->loop, j->metrics, j->o->metrics_addr, err);
 	if (j->server)
 		log_info(part, "metrics are served at port %u",
 			 metrics_server_port(j->server));
@@ -653,8 +656,8 @@ int cmd_analyze(int argc, char **argv)
 		OPT_UINT(0, "max-tcp-out-of-order-segments-per-direction",
 			 &o.early_segments, 1, 65536, "N",
 			 "early segments that wait"),
-		OPT_UINT(0, "tcp-hole-timeout-ms", &o.hole_ms, 0, 3600000,
-			 "MS", "an acknowledged hole is given up after"),
+		OPT_UINT(0, "tcp-hole-timeout-ms", &o.hole_ms, 0, 3600000, "MS",
+			 "an acknowledged hole is given up after"),
 		OPT_TEXT(0, "overlap", &o.policy, "POLICY",
 			 "which of two copies of payload counts: linux, first "
 			 "or last"),
@@ -668,7 +671,8 @@ int cmd_analyze(int argc, char **argv)
 		OPT_UINT(0, "stream-update-packets", &o.update_packets, 0,
 			 UINT64_MAX, "N", "an update after so many; 0: none"),
 		OPT_UINT(0, "stream-update-bytes", &o.update_bytes, 0,
-			 UINT64_MAX, "BYTES", "an update after so many; 0: none"),
+			 UINT64_MAX, "BYTES",
+			 "an update after so many; 0: none"),
 		OPT_LIST(0, "pattern", &o.substrings, "TEXT",
 			 "find this text; may be repeated"),
 		OPT_LIST(0, "regex", &o.regexes, "REGEX",
@@ -679,9 +683,8 @@ int cmd_analyze(int argc, char **argv)
 			 "find this on its way to the one who was called"),
 		OPT_LIST(0, "flag-out", &o.flags_out, "REGEX",
 			 "find this on its way to the one who called"),
-		OPT_UINT(0, "max-pattern-matches-per-stream",
-			 &o.stream_matches, 0, UINT32_MAX, "N",
-			 "more are counted only"),
+		OPT_UINT(0, "max-pattern-matches-per-stream", &o.stream_matches,
+			 0, UINT32_MAX, "N", "more are counted only"),
 		OPT_UINT(0, "max-pattern-matches-total", &o.matches, 0,
 			 UINT64_MAX, "N", "more are counted only"),
 		OPT_UINT(0, "pattern-regex-window-bytes", &o.window, 1,

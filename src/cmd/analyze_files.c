@@ -29,14 +29,15 @@ struct reading {
 	struct input *in;
 	const char *path;
 	struct capfile *file;
-	int fd;	     /* the file's */
+	int fd;	      /* the file's */
 	bool pipe;    /* it may be waited for */
 	bool refused; /* not the file's fault: the expression is wrong */
 	const struct stream_source *source;
 	uint64_t index;
 };
 
-/* -- one file ------------------------------------------------------------------- */
+/* -- one file
+ * ------------------------------------------------------------------- */
 
 /* A file's first packets tell who it is, whatever its name and format. */
 static const struct stream_source *identify(struct input *in, const char *path)
@@ -106,7 +107,8 @@ static int take_batch(struct reading *r, struct packet *batch, struct err *err)
 		return n;
 	if (!r->source)
 		r->source = input_source(r->in, "standard input", batch, 1);
-	if (input_give(r->in, r->source, linktype, batch, n, r->index, err) < 0) {
+	if (input_give(r->in, r->source, linktype, batch, n, r->index, err) <
+	    0) {
 		r->refused = true;
 		return err->code;
 	}
@@ -150,7 +152,8 @@ static int read_file(struct input *in, const char *path, struct packet *batch,
 	return rc;
 }
 
-/* -- folders -------------------------------------------------------------------------- */
+/* -- folders
+ * -------------------------------------------------------------------------- */
 
 struct found {
 	char *path;
@@ -207,22 +210,26 @@ static int list_folder(const char *path, struct found **all, int *n,
 	}
 	closedir(d);
 	if (*n == FOLDER_MAX)
-		log_warn(part, "%s has more than %d captures; the rest is "
-			 "left out", path, FOLDER_MAX);
+		log_warn(part,
+			 "%s has more than %d captures; the rest is "
+			 "left out",
+			 path, FOLDER_MAX);
 	if (*n)
 		qsort(*all, (size_t)*n, sizeof(**all), by_time);
 	return 0;
 }
 
-static int read_folder(struct input *in, const char *path,
-		       struct packet *batch, struct err *err)
+static int read_folder(struct input *in, const char *path, struct packet *batch,
+		       struct err *err)
 {
 	struct found *all = NULL;
 	int n = 0, rc = list_folder(path, &all, &n, err);
 
 	if (rc == 0 && n == 0)
-		rc = err_set(err, ERR_FAILED, "%s holds no capture with a "
-			     "packet in it", path);
+		rc = err_set(err, ERR_FAILED,
+			     "%s holds no capture with a "
+			     "packet in it",
+			     path);
 	for (int i = 0; i < n; i++) {
 		if (rc == 0 && !input_stopped(in))
 			rc = read_file(in, all[i].path, batch, err);

@@ -133,8 +133,7 @@ static const struct number numbers[] = {
 	  tcp_waiting_bytes },
 	{ "tcp_waiting_bytes_peak", "The most that waited.", false,
 	  tcp_waiting_peak },
-	{ "fragments_whole", "Datagrams put together.", true,
-	  fragments_whole },
+	{ "fragments_whole", "Datagrams put together.", true, fragments_whole },
 	{ "fragments_waiting", "Datagrams that wait for pieces.", false,
 	  fragments_waiting },
 	{ "fragments_dropped", "Datagrams and pieces given up.", true,
@@ -196,7 +195,7 @@ static double skew(const struct analyze_counters *a)
 	uint64_t all = a->decoded[DECODE_OK];
 
 	return all ? (double)a->busiest_packets * (double)a->workers /
-			     (double)all
+			       (double)all
 		   : 0;
 }
 
@@ -204,18 +203,18 @@ static void put_rates(const struct health *h, struct buf *b)
 {
 	const struct health_sample *was = &h->before, *is = &h->now;
 
-	json_decimal(b, "packets_per_sec",
-		  rate(h, packets(was), packets(is)), 1);
+	json_decimal(b, "packets_per_sec", rate(h, packets(was), packets(is)),
+		     1);
 	json_decimal(b, "bytes_per_sec", rate(h, bytes(was), bytes(is)), 1);
 	json_decimal(b, "events_per_sec", rate(h, events(was), events(is)), 1);
 	json_decimal(b, "source_received_per_sec",
-		  rate(h, source_received(was), source_received(is)), 1);
+		     rate(h, source_received(was), source_received(is)), 1);
 	json_decimal(b, "source_dropped_per_sec",
-		  rate(h, source_dropped(was), source_dropped(is)), 1);
+		     rate(h, source_dropped(was), source_dropped(is)), 1);
 	json_decimal(b, "source_interface_dropped_per_sec",
-		  rate(h, source_interface_dropped(was),
-		       source_interface_dropped(is)),
-		  1);
+		     rate(h, source_interface_dropped(was),
+			  source_interface_dropped(is)),
+		     1);
 	json_decimal(b, "worker_packet_skew_ratio", skew(&is->analyze), 3);
 }
 
@@ -269,7 +268,8 @@ void health_report(struct health *h, const char *status, bool log)
 	h->before = h->now;
 }
 
-/* -- Prometheus ------------------------------------------------------------------ */
+/* -- Prometheus
+ * ------------------------------------------------------------------ */
 
 /* A number of a health, as the registry wants it. */
 static struct metric_of {

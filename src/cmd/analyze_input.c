@@ -31,7 +31,8 @@ bool input_wait(const struct input *in, int fd, int ms)
 	return !input_stopped(in);
 }
 
-/* -- who a source is ------------------------------------------------------------- */
+/* -- who a source is
+ * ------------------------------------------------------------- */
 
 /*
  * Microseconds, since a feed or an old file has no more.  Only the start of
@@ -85,10 +86,10 @@ const struct stream_source *input_source(struct input *in, const char *name,
 	return analyze_source(in->cfg.analyze, &s);
 }
 
-/* -- packets ------------------------------------------------------------------------ */
+/* -- packets
+ * ------------------------------------------------------------------------ */
 
-static int need_expression(struct input *in, uint32_t linktype,
-			   struct err *err)
+static int need_expression(struct input *in, uint32_t linktype, struct err *err)
 {
 	if (in->expression && in->expression_type == linktype)
 		return 0;
@@ -120,8 +121,8 @@ static void give_filtered(struct input *in, const struct stream_source *source,
 }
 
 int input_give(struct input *in, const struct stream_source *source,
-	       uint32_t linktype, const struct packet *p, int n,
-	       uint64_t index, struct err *err)
+	       uint32_t linktype, const struct packet *p, int n, uint64_t index,
+	       struct err *err)
 {
 	uint64_t left = in->cfg.packets_max - in->taken;
 
@@ -141,10 +142,11 @@ int input_give(struct input *in, const struct stream_source *source,
 	return 0;
 }
 
-/* -- the thread ------------------------------------------------------------------------ */
+/* -- the thread
+ * ------------------------------------------------------------------------ */
 
 static int (*reader_of(const struct input_config *cfg))(struct input *,
-							 struct err *)
+							struct err *)
 {
 	if (cfg->iface)
 		return input_read_interface;
@@ -159,7 +161,7 @@ static void *work(void *arg)
 {
 	struct input *in = arg;
 
-	reader_of(&in->cfg)(in, &in->failure);
+	reader_of (&in->cfg)(in, &in->failure);
 	in->cfg.ended(in->cfg.arg);
 	return NULL;
 }
@@ -171,8 +173,7 @@ static int listen_for_sensors(struct input *in, struct err *err)
 	int rc = sys->listen(sys, in->cfg.listen);
 
 	if (rc < 0)
-		return err_sys(err, -rc, "cannot listen on %s",
-			       in->cfg.listen);
+		return err_sys(err, -rc, "cannot listen on %s", in->cfg.listen);
 	in->listener = rc;
 	sys->bound(sys, rc, in->address);
 	return 0;

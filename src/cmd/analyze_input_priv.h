@@ -29,7 +29,7 @@ struct input {
 	/* The reading thread's own. */
 	struct expression *expression;
 	uint32_t expression_type;
-	uint64_t taken; /* packets given on */
+	uint64_t taken;			 /* packets given on */
 	uint8_t (*origins)[ORIGIN_SIZE]; /* of this run */
 	int n_origins;
 
@@ -48,8 +48,8 @@ bool input_wait(const struct input *in, int fd, int ms);
  * stops.  `index` is that of the first of them in the source.
  */
 int input_give(struct input *in, const struct stream_source *source,
-	       uint32_t linktype, const struct packet *p, int n,
-	       uint64_t index, struct err *err);
+	       uint32_t linktype, const struct packet *p, int n, uint64_t index,
+	       struct err *err);
 
 /*
  * A source known by its name, or by its first packets.  The second one with

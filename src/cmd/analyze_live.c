@@ -34,7 +34,8 @@ enum {
 	PUSH_BATCH = 512
 };
 
-/* -- an interface ----------------------------------------------------------------- */
+/* -- an interface
+ * ----------------------------------------------------------------- */
 
 struct live {
 	struct input *in;
@@ -159,7 +160,9 @@ int input_read_interface(struct input *in, struct err *err)
 	return rc;
 }
 
-/* -- a feed --------------------------------------------------------------------------- */
+/* -- a feed
+ * ---------------------------------------------------------------------------
+ */
 
 struct feed_input {
 	struct input *in;
@@ -186,8 +189,7 @@ static int feed_begin(void *self, uint32_t linktype, uint32_t snaplen,
 	return 0;
 }
 
-static int feed_give(void *self, const struct packet *p, int n,
-		     struct err *err)
+static int feed_give(void *self, const struct packet *p, int n, struct err *err)
 {
 	struct feed_input *f = self;
 	int rc;
@@ -219,7 +221,8 @@ int input_read_feed(struct input *in, struct err *err)
 	return intake_stop(intake, err);
 }
 
-/* -- sensors that push ------------------------------------------------------------------ */
+/* -- sensors that push
+ * ------------------------------------------------------------------ */
 
 struct sensor {
 	int fd; /* -1: free */
@@ -252,8 +255,9 @@ static void welcome(struct input *in, struct sensor *all)
 	for (int i = 0; i < SENSORS_MAX; i++) {
 		if (all[i].fd >= 0)
 			continue;
-		all[i] = (struct sensor){ .fd = fd,
-					  .stream = pcapstream_new(READ_CHUNK) };
+		all[i] =
+			(struct sensor){ .fd = fd,
+					 .stream = pcapstream_new(READ_CHUNK) };
 		memcpy(all[i].peer, peer, sizeof(peer));
 		log_info(part, "a sensor at %s pushes", peer);
 		return;
@@ -351,7 +355,9 @@ int input_read_pushed(struct input *in, struct err *err)
 	return rc;
 }
 
-/* -- a spool ------------------------------------------------------------------------------ */
+/* -- a spool
+ * ------------------------------------------------------------------------------
+ */
 
 struct spool_input {
 	struct input *in;

@@ -25,11 +25,10 @@ static void on_message(void *self, const struct message *m)
 static void on_opened(void *self, struct stream *s)
 {
 	struct parser *p = self;
-	const uint16_t port[2] = { s->flow->end[0].port,
-				   s->flow->end[1].port };
+	const uint16_t port[2] = { s->flow->end[0].port, s->flow->end[1].port };
 
-	s->owner[p->slot] = protocol_stream_new(p->protocols,
-						s->flow->protocol, port);
+	s->owner[p->slot] =
+		protocol_stream_new(p->protocols, s->flow->protocol, port);
 }
 
 static void on_slice(void *self, struct stream *s, const struct flow_slice *b)

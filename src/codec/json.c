@@ -42,7 +42,8 @@ void json_list_end(struct buf *b)
 	put_u8(b, ']');
 }
 
-/* -- texts ------------------------------------------------------------------ */
+/* -- texts ------------------------------------------------------------------
+ */
 
 static bool is_plain(uint8_t c)
 {
@@ -154,7 +155,8 @@ void json_base64(struct buf *b, const char *name, struct bytes bytes)
 	put_u8(b, '"');
 }
 
-/* -- numbers ----------------------------------------------------------------- */
+/* -- numbers -----------------------------------------------------------------
+ */
 
 void json_hex64(struct buf *b, const char *name, uint64_t v)
 {

@@ -14,7 +14,7 @@
 struct channel;
 
 struct channel *channel_new(unsigned room); /* at least 1 */
-void channel_free(struct channel *c); /* nobody waits; NULL is fine */
+void channel_free(struct channel *c);	    /* nobody waits; NULL is fine */
 
 /* False when the channel is full and !wait, or closed. */
 bool channel_send(struct channel *c, void *item, bool wait);

@@ -46,9 +46,9 @@ static void end(struct here *h, const struct analyze_config *cfg)
 
 		CHECK(nl != NULL);
 		CHECK(n_lines < LINES_MAX);
-		lines[n_lines] = json_loadb((const char *)all.p,
-					    (size_t)(nl - all.p),
-					    JSON_REJECT_DUPLICATES, &why);
+		lines[n_lines] =
+			json_loadb((const char *)all.p, (size_t)(nl - all.p),
+				   JSON_REJECT_DUPLICATES, &why);
 		if (!lines[n_lines])
 			fail_msg("line %d: %s", n_lines, why.text);
 		n_lines++;
@@ -121,17 +121,33 @@ static long long number_at(json_t *j, const char *path)
 TEST(R14_a_stream_s_lines_have_rustmate_s_fields)
 {
 	static const char *const fields[] = {
-		"stream_id", "first_seen_us", "last_seen_us", "protocol",
-		"endpoint_a.addr", "endpoint_a.port", "endpoint_b.addr",
-		"content_shard", "service.name", "service.side",
-		"service.confidence", "service.source", "service.evidence",
-		"status", "content_kind", "packets", "bytes", "payload_bytes",
-		"stream_bytes", "stream_chunks", "directions.a_to_b.packets",
+		"stream_id",
+		"first_seen_us",
+		"last_seen_us",
+		"protocol",
+		"endpoint_a.addr",
+		"endpoint_a.port",
+		"endpoint_b.addr",
+		"content_shard",
+		"service.name",
+		"service.side",
+		"service.confidence",
+		"service.source",
+		"service.evidence",
+		"status",
+		"content_kind",
+		"packets",
+		"bytes",
+		"payload_bytes",
+		"stream_bytes",
+		"stream_chunks",
+		"directions.a_to_b.packets",
 		"directions.b_to_a.preview_base64",
 		"directions.b_to_a.preview_text",
 		"directions.a_to_b.first_sequence",
 		"directions.a_to_b.last_sequence",
-		"directions.a_to_b.content_kind", "flow_key",
+		"directions.a_to_b.content_kind",
+		"flow_key",
 	};
 	struct analyze_config cfg = ANALYZE_CONFIG_DEFAULT;
 	struct here h = begin(&cfg);
@@ -286,9 +302,9 @@ TEST(R04_dump_mode_gives_every_packet_back)
 		const char *text = text_at(lines[3], "fields.data_base64");
 		uint8_t frame[58];
 
-		CHECK_EQ(base64_parse(bytes_of_text(text), frame,
-				      sizeof(frame)),
-			 0);
+		CHECK_EQ(
+			base64_parse(bytes_of_text(text), frame, sizeof(frame)),
+			0);
 		CHECK_BYTES(bytes_of(frame + 54, 4), bytes_of_text("last"));
 	}
 	forget();
@@ -314,7 +330,8 @@ TEST(without_the_inventory_only_other_lines_come)
 	forget();
 }
 
-/* -- messages ------------------------------------------------------------------- */
+/* -- messages
+ * ------------------------------------------------------------------- */
 
 /* A sink that makes a message of the first slice of each stream. */
 static void on_slice(void *self, struct stream *s, const struct flow_slice *b)
@@ -360,8 +377,7 @@ TEST(R29_messages_of_parsers_become_lines)
 	CHECK_STR(text_at(m, "analyzer"), "protocol_message");
 	CHECK_STR(text_at(m, "fields.summary"), "POST /a");
 	CHECK_STR(text_at(m, "fields.http.method"), "POST");
-	CHECK_STR(text_at(m, "fields.http.target"),
-		  "/a\xef\xbf\xbd?b=\"1\"");
+	CHECK_STR(text_at(m, "fields.http.target"), "/a\xef\xbf\xbd?b=\"1\"");
 	CHECK_EQ(json_array_size(at(m, "fields.http.headers")), 3);
 	CHECK_EQ(number_at(m, "fields.header_end"), 60);
 	CHECK(json_is_null(at(m, "fields.body_start")));
@@ -374,7 +390,8 @@ TEST(R29_messages_of_parsers_become_lines)
 	forget();
 }
 
-/* -- the file ---------------------------------------------------------------------- */
+/* -- the file
+ * ---------------------------------------------------------------------- */
 
 TEST(R46_a_file_that_is_there_is_kept_under_another_name)
 {
@@ -389,8 +406,7 @@ TEST(R46_a_file_that_is_there_is_kept_under_another_name)
 		CHECK_OK(output_close(o, &err), &err);
 	}
 	CHECK_BYTES(t_load(path), bytes_of_text("third\n"));
-	CHECK_BYTES(t_load(t_path("events.jsonl.1")),
-		    bytes_of_text("first\n"));
+	CHECK_BYTES(t_load(t_path("events.jsonl.1")), bytes_of_text("first\n"));
 	CHECK_BYTES(t_load(t_path("events.jsonl.2")),
 		    bytes_of_text("second\n"));
 }

@@ -9,7 +9,8 @@
 #include "engine/analyze/service.h"
 #include "engine/analyze/streamid.h"
 
-/* -- content ----------------------------------------------------------------- */
+/* -- content -----------------------------------------------------------------
+ */
 
 static enum content_kind kind_of(const void *p, size_t n)
 {
@@ -75,7 +76,8 @@ TEST(R15_two_directions_of_different_kind_are_mixed)
 		 CONTENT_UNKNOWN);
 }
 
-/* -- services ------------------------------------------------------------------ */
+/* -- services
+ * ------------------------------------------------------------------ */
 
 TEST(R16_services_by_port)
 {
@@ -98,8 +100,8 @@ TEST(R16_services_by_port)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct service s = service_of_ports(
-			cases[i].protocol, cases[i].a, cases[i].b);
+		struct service s = service_of_ports(cases[i].protocol,
+						    cases[i].a, cases[i].b);
 
 		CHECK_STR(s.name, cases[i].name);
 		CHECK_EQ(s.side, cases[i].side);
@@ -120,8 +122,7 @@ struct payload_case {
 static void check_payload(const struct payload_case *c)
 {
 	struct service s = service_of_ports(c->protocol, c->a, c->b);
-	struct bytes in = bytes_of(c->text,
-				   c->len ? c->len : strlen(c->text));
+	struct bytes in = bytes_of(c->text, c->len ? c->len : strlen(c->text));
 
 	service_see(&s, c->protocol, c->way, in);
 	CHECK_STR(s.name, c->name);
@@ -149,9 +150,8 @@ TEST(R16_payload_knows_better_than_the_port)
 		  "https", "port_and_payload", SERVICE_SIDE_B },
 		{ IP_TCP, 50000, 31337, 0, "\x16\x03\x01\x00\x2a\x01\x00\x00",
 		  8, "tls", "payload", SERVICE_SIDE_B },
-		{ IP_TCP, 50000, 31337, 0,
-		  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, "http2", "payload",
-		  SERVICE_SIDE_B },
+		{ IP_TCP, 50000, 31337, 0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		  0, "http2", "payload", SERVICE_SIDE_B },
 		{ IP_TCP, 50000, 31337, 0, "*1\r\n$4\r\nPING\r\n", 0, "redis",
 		  "payload", SERVICE_SIDE_B },
 		{ IP_UDP, 40000, 9953, 0,
@@ -162,8 +162,8 @@ TEST(R16_payload_knows_better_than_the_port)
 		  "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01z\x00"
 		  "\x00\x01\x00\x01",
 		  19, "llmnr", "port", SERVICE_SIDE_B },
-		{ IP_UDP, 40000, 4433, 0, "\xc3\x00\x00\x00\x01\x08", 6,
-		  "quic", "payload", SERVICE_SIDE_B },
+		{ IP_UDP, 40000, 4433, 0, "\xc3\x00\x00\x00\x01\x08", 6, "quic",
+		  "payload", SERVICE_SIDE_B },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
@@ -184,11 +184,12 @@ TEST(R16_lookalikes_keep_what_their_port_says)
 		  "port_and_payload", SERVICE_SIDE_A },
 		{ IP_TCP, 1337, 40000, 1, "set this\r\n", 0, "unknown",
 		  "unknown", SERVICE_SIDE_UNKNOWN },
-		{ IP_UDP, 27777, 40000, 1, "\xe1 move", 6, "unknown",
-		  "unknown", SERVICE_SIDE_UNKNOWN },
-		{ IP_UDP, 27777, 40000, 1, "\x00\x01\x00\x00\x00\x01\x00\x00"
-		  "\x00\x00\x00\x00", 12, "unknown", "unknown",
+		{ IP_UDP, 27777, 40000, 1, "\xe1 move", 6, "unknown", "unknown",
 		  SERVICE_SIDE_UNKNOWN },
+		{ IP_UDP, 27777, 40000, 1,
+		  "\x00\x01\x00\x00\x00\x01\x00\x00"
+		  "\x00\x00\x00\x00",
+		  12, "unknown", "unknown", SERVICE_SIDE_UNKNOWN },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
@@ -205,13 +206,13 @@ TEST(R16_any_bytes_can_be_looked_at)
 
 		for (size_t i = 0; i < n; i++)
 			in[i] = (uint8_t)(t_random() >> 9);
-		service_see(&s, protocol, round & 2 ? 1 : 0,
-			    bytes_of(in, n));
+		service_see(&s, protocol, round & 2 ? 1 : 0, bytes_of(in, n));
 		CHECK(s.name != NULL);
 	}
 }
 
-/* -- ids ------------------------------------------------------------------------ */
+/* -- ids
+ * ------------------------------------------------------------------------ */
 
 static int by_value(const void *a, const void *b)
 {

@@ -4,6 +4,10 @@
  */
 #include "t.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
 #include "analyze_here.h"
 #include "base/mem.h"
 #include "engine/match/match.h"
@@ -111,12 +115,14 @@ static void listen_to(struct analyze *a)
 		*e = (struct ear){ 0 };
 	}
 	for (unsigned i = 0; i < analyze_workers(a); i++) {
-		const struct stream_sink sink = {
-			.self = &ears[i], .opened = on_opened,
-			.packet = on_packet, .slice = on_slice,
-			.gap = on_gap, .match = on_match,
-			.changed = on_changed, .closed = on_closed
-		};
+		const struct stream_sink sink = { .self = &ears[i],
+						  .opened = on_opened,
+						  .packet = on_packet,
+						  .slice = on_slice,
+						  .gap = on_gap,
+						  .match = on_match,
+						  .changed = on_changed,
+						  .closed = on_closed };
 
 		ears[i].slot = analyze_add_sink(a, i, &sink);
 	}
@@ -261,10 +267,11 @@ TEST(R14_changes_are_told_by_count_and_bytes_and_at_once_when_it_matters)
 	here_text(&h, 0, "x");
 	CHECK_EQ(ears[0].changed, 3); /* ten packets */
 	before = ears[0].changed;
-	here_say(&h, 1, bytes_of("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
-				 "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
-				 "yyyyyyyyyyy",
-				 100));
+	here_say(&h, 1,
+		 bytes_of("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+			  "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+			  "yyyyyyyyyyy",
+			  100));
 	CHECK_EQ(ears[0].changed, before + 1); /* a hundred bytes */
 	here_put(&h, 0, h.next[0]++, TCP_FIN | TCP_ACK, bytes_of(NULL, 0));
 	CHECK_EQ(ears[0].changed, before + 2); /* closing */
@@ -273,7 +280,8 @@ TEST(R14_changes_are_told_by_count_and_bytes_and_at_once_when_it_matters)
 	here_end(&h);
 }
 
-/* -- patterns ------------------------------------------------------------------- */
+/* -- patterns
+ * ------------------------------------------------------------------- */
 
 static struct match_set *patterns_of(const struct match_pattern *all, size_t n)
 {
@@ -380,7 +388,8 @@ TEST(R23_the_caps_on_matches_hold_for_a_stream_and_for_all)
 	buf_release(&h.frame);
 }
 
-/* -- workers ---------------------------------------------------------------------- */
+/* -- workers
+ * ---------------------------------------------------------------------- */
 
 TEST(R26_a_udp_flow_of_5000_packets_is_complete_with_eight_workers)
 {
@@ -427,8 +436,7 @@ static uint64_t sum_of_many(unsigned workers, int *opened)
 
 			h.port[0] = (uint16_t)(2000 + i);
 			if (round == 0)
-				here_put(&h, 0, 99, TCP_SYN,
-					 bytes_of(NULL, 0));
+				here_put(&h, 0, 99, TCP_SYN, bytes_of(NULL, 0));
 			h.next[0] = 100 + (uint32_t)round * 20;
 			snprintf(text, sizeof(text), "line %4d of %4d..\n",
 				 round, i);
@@ -568,5 +576,156 @@ TEST(a_quiet_flow_that_speaks_again_is_another_stream_whoever_else_speaks)
 		for (unsigned i = 0; i < workers; i++)
 			opened += ears[i].opened;
 		CHECK_EQ(opened, 200);
+	}
+}
+
+/* -- queues
+ * ------------------------------------------------------------------------- */
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_gated(void *self, struct stream *s, int way,
+		     const struct flow_packet *p)
+{
+	(void)self;
+	(void)s;
+	(void)way;
+	(void)p;
+	pthread_mutex_lock(&gate);
+	pthread_mutex_unlock(&gate);
+}
+
+static struct here begin_gated(const struct analyze_config *cfg)
+{
+	const struct stream_sink sink = { .packet = on_gated };
+	struct here h = begin(cfg);
+
+	for (unsigned i = 0; i < analyze_workers(h.a); i++)
+		CHECK_EQ(analyze_add_sink(h.a, i, &sink), 1);
+	return h;
+}
+
+TEST(R27_a_live_source_never_waits_and_what_it_drops_is_counted_and_told)
+{
+	enum { N = 20000 };
+	struct analyze_config cfg = ANALYZE_CONFIG_DEFAULT;
+	struct analyze_counters c;
+	struct here h;
+	uint64_t taken = 0;
+
+	cfg.workers = 2;
+	cfg.queue_packets = 1024;
+	cfg.live = true;
+	h = begin_gated(&cfg);
+	h.protocol = IP_UDP;
+	pthread_mutex_lock(&gate);
+	for (int i = 0; i < N; i++)
+		here_text(&h, 0, "x");
+	analyze_counters(h.a, &c);
+	CHECK(c.queue_dropped > N / 2);
+	CHECK(c.queue_packets <= cfg.queue_packets + 256);
+	pthread_mutex_unlock(&gate);
+	analyze_finish(h.a);
+	analyze_counters(h.a, &c);
+	for (int i = 0; i < 2; i++)
+		taken += (uint64_t)ears[i].packets;
+	CHECK(taken + c.queue_dropped == N);
+	CHECK(c.source_gaps >= 1);
+	analyze_free(h.a);
+	buf_release(&h.frame);
+}
+
+struct pusher {
+	struct here *h;
+	atomic_bool done;
+};
+
+static void *push_many(void *arg)
+{
+	struct pusher *p = arg;
+
+	for (int i = 0; i < 20000; i++)
+		here_text(p->h, 0, "x");
+	atomic_store(&p->done, true);
+	return NULL;
+}
+
+TEST(R27_a_file_waits_for_a_worker_that_is_behind_and_loses_nothing)
+{
+	struct analyze_config cfg = ANALYZE_CONFIG_DEFAULT;
+	struct analyze_counters c = { 0 };
+	struct pusher p = { 0 };
+	pthread_t thread;
+	struct here h;
+
+	cfg.workers = 2;
+	cfg.queue_packets = 1024;
+	h = begin_gated(&cfg);
+	h.protocol = IP_UDP;
+	p.h = &h;
+	pthread_mutex_lock(&gate);
+	CHECK_EQ(pthread_create(&thread, NULL, push_many, &p), 0);
+	/* Until the queue is as full as it gets. */
+	for (int i = 0; i < 50000 && c.queue_packets < 1000; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+		analyze_counters(h.a, &c);
+	}
+	CHECK(c.queue_packets >= 1000);
+	CHECK(!atomic_load(&p.done));
+	pthread_mutex_unlock(&gate);
+	pthread_join(thread, NULL);
+	analyze_finish(h.a);
+	analyze_counters(h.a, &c);
+	CHECK_EQ(c.queue_dropped, 0);
+	CHECK_EQ(ears[0].packets + ears[1].packets, 20000);
+	analyze_free(h.a);
+	buf_release(&h.frame);
+}
+
+/* -- link types
+ * ------------------------------------------------------------------------ */
+
+TEST(R05_the_same_packets_behind_five_link_layers_are_the_same_stream)
+{
+	static const struct {
+		uint32_t linktype;
+		const char *head; /* in front of the IP packet */
+	} links[] = {
+		{ 1, "000000000000 000000000000 0800" },
+		{ 113, "0000 0001 0006 000000000000 0000 0800" },
+		{ 276, "0800 0000 00000001 0001 00 06 000000000000 0000" },
+		{ 101, "" },
+		{ 0, "02000000" },
+	};
+	struct analyze_config cfg = ANALYZE_CONFIG_DEFAULT;
+
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		struct here h = begin(&cfg);
+
+		for (uint32_t n = 0; n < 3; n++) {
+			const struct here_packet hp = {
+				.protocol = IP_TCP,
+				.port = { 40000, 8080 },
+				.seq = 100 + 4 * n,
+				.flags = TCP_ACK,
+				.payload = bytes_of("abcdefghijkl" + 4 * n, 4),
+			};
+			struct buf frame = { 0 };
+			struct packet p = { .time_ns = 1000 + n };
+
+			here_frame(&h.frame, &hp);
+			put_bytes(&frame, t_hex(links[i].head));
+			put_bytes(&frame, buf_from(&h.frame, 14));
+			p.data = buf_bytes(&frame);
+			p.wire_len = (uint32_t)frame.len;
+			analyze_packets(h.a, h.source, links[i].linktype, &p, 1,
+					n);
+			buf_release(&frame);
+		}
+		here_end(&h);
+		CHECK_EQ(ears[0].opened, 1);
+		CHECK_BYTES(heard(0), bytes_of_text("abcdefghijkl"));
+		CHECK(ears[0].last_id ==
+		      streamid_of((const uint8_t[16]){ 1, 2, 3 }, 0));
 	}
 }

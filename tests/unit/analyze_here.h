@@ -65,9 +65,8 @@ struct here {
 
 static inline void here_begin(struct here *h, struct analyze *a)
 {
-	static const struct stream_source source = {
-		.origin = { 1, 2, 3 }, .name = "here"
-	};
+	static const struct stream_source source = { .origin = { 1, 2, 3 },
+						     .name = "here" };
 
 	*h = (struct here){ .a = a,
 			    .time_ns = UINT64_C(1700000000000000000),

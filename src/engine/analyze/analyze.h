@@ -30,20 +30,20 @@ struct output;
 enum { ANALYZE_WORKERS_MAX = 64, ANALYZE_HEAD_MAX = 4096 };
 
 struct analyze_config {
-	struct flow_config flow;     /* flow.seed is filled in */
+	struct flow_config flow; /* flow.seed is filled in */
 	struct defrag_config defrag;
-	unsigned workers;	     /* 0: one a processor */
-	uint32_t queue_packets;	     /* that wait for one worker */
-	bool live;		     /* rather drop than wait */
-	bool dump;		     /* a raw_packet event each; no flows */
-	bool inventory;		     /* stream_open, _update, _close events */
-	uint64_t streams_max;	     /* at once */
-	uint32_t preview;	     /* bytes kept of each direction's start */
+	unsigned workers;	/* 0: one a processor */
+	uint32_t queue_packets; /* that wait for one worker */
+	bool live;		/* rather drop than wait */
+	bool dump;		/* a raw_packet event each; no flows */
+	bool inventory;		/* stream_open, _update, _close events */
+	uint64_t streams_max;	/* at once */
+	uint32_t preview;	/* bytes kept of each direction's start */
 	uint64_t update_packets, update_bytes; /* 0: never for that reason */
-	struct match_set *patterns;  /* a reference is taken; or NULL */
+	struct match_set *patterns; /* a reference is taken; or NULL */
 	uint64_t stream_matches_max, matches_max;
-	struct output *output;	     /* JSON lines; borrowed; or NULL */
-	uint32_t output_events;	     /* a worker gathers before it writes */
+	struct output *output;	/* JSON lines; borrowed; or NULL */
+	uint32_t output_events; /* a worker gathers before it writes */
 };
 
 #define ANALYZE_CONFIG_DEFAULT                                                 \
@@ -66,7 +66,7 @@ struct analyze_loss {
 	uint64_t index;	    /* of the packet behind the hole */
 	uint64_t packets;   /* how many are missing; 0: nobody knows */
 	uint64_t begin_ns, end_ns;
-	bool numbered;	    /* they had indices of their own */
+	bool numbered; /* they had indices of their own */
 };
 
 /* NULL on failure. */

@@ -19,7 +19,8 @@ struct shared_counts {
 	atomic_uint_fast64_t matches;
 };
 
-/* -- events.c ---------------------------------------------------------------- */
+/* -- events.c ----------------------------------------------------------------
+ */
 
 /* Lines on their way into the output; one thread's. */
 struct events {
@@ -33,8 +34,7 @@ void events_init(struct events *e, struct output *output, uint32_t waiting_max);
 void events_flush(struct events *e);
 void events_release(struct events *e);
 
-void events_packet(struct events *e, uint32_t linktype,
-		   const struct packet *p);
+void events_packet(struct events *e, uint32_t linktype, const struct packet *p);
 /* `kind` is "stream_open", "stream_update" or "stream_close"; p may be NULL. */
 void events_stream(struct events *e, const char *kind, const struct stream *s,
 		   uint32_t preview, int way, const struct flow_packet *p);
@@ -53,7 +53,8 @@ void events_end(struct events *e);
 void events_source_gap(struct events *e, const struct stream_source *source,
 		       uint32_t linktype, const struct analyze_loss *loss);
 
-/* -- shard.c ----------------------------------------------------------------- */
+/* -- shard.c -----------------------------------------------------------------
+ */
 
 /* Only numbers of 64 bits: copied as such. */
 struct shard_counts {
@@ -81,7 +82,7 @@ void shard_packet(struct shard *sh, uint32_t linktype, const struct decoded *d,
 		  const struct flow_packet *p, uint64_t now_ns);
 void shard_lost(struct shard *sh, uint64_t now_ns);
 void shard_tick(struct shard *sh, uint64_t now_ns);
-void shard_finish(struct shard *sh);
+void shard_finish(struct shard *sh, uint64_t now_ns);
 /* Write what waits and publish the counts. */
 void shard_flush(struct shard *sh);
 void shard_publish(struct shard *sh);
@@ -89,7 +90,8 @@ void shard_publish(struct shard *sh);
 /* Any thread: as of the last publishing. */
 void shard_counts(struct shard *sh, struct shard_counts *c);
 
-/* -- worker.c: shards with a thread each ---------------------------------------- */
+/* -- worker.c: shards with a thread each
+ * ---------------------------------------- */
 
 struct worker;
 
@@ -111,11 +113,12 @@ void worker_flush(struct worker *w, bool wait);
 /* How many packets wait; any thread. */
 uint32_t worker_waiting(struct worker *w);
 
-/* Hand over everything, let the shard finish, end the thread. */
-void worker_stop(struct worker *w);
+/* Hand over everything, let the shard finish at now_ns, end the thread. */
+void worker_stop(struct worker *w, uint64_t now_ns);
 void worker_free(struct worker *w); /* NULL is fine */
 
-/* -- counts: words of 64 bits, written by one thread, read by any ------------ */
+/* -- counts: words of 64 bits, written by one thread, read by any ------------
+ */
 
 void counts_publish(atomic_uint_fast64_t *to, const void *from, size_t size);
 void counts_read(void *to, atomic_uint_fast64_t *from, size_t size);

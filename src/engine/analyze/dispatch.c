@@ -42,7 +42,8 @@ struct analyze {
 	atomic_uint_fast64_t published[sizeof(struct counts) / 8];
 };
 
-/* -- making -------------------------------------------------------------------- */
+/* -- making
+ * -------------------------------------------------------------------- */
 
 static unsigned processors(void)
 {
@@ -64,8 +65,8 @@ static int make_shards(struct analyze *a, struct err *err)
 			return err->code;
 	}
 	for (unsigned i = 0; a->n > 1 && i < a->n; i++) {
-		a->workers[i] = worker_start(a->shards[i],
-					     a->cfg.queue_packets, err);
+		a->workers[i] =
+			worker_start(a->shards[i], a->cfg.queue_packets, err);
 		if (!a->workers[i])
 			return err->code;
 	}
@@ -128,7 +129,8 @@ void analyze_free(struct analyze *a)
 	free(a);
 }
 
-/* -- counts --------------------------------------------------------------------- */
+/* -- counts
+ * --------------------------------------------------------------------- */
 
 static void publish(struct analyze *a)
 {
@@ -196,7 +198,8 @@ void analyze_counters(struct analyze *a, struct analyze_counters *c)
 	}
 }
 
-/* -- packets ----------------------------------------------------------------------- */
+/* -- packets
+ * ----------------------------------------------------------------------- */
 
 const struct stream_source *analyze_source(struct analyze *a,
 					   const struct stream_source *source)
@@ -204,8 +207,8 @@ const struct stream_source *analyze_source(struct analyze *a,
 	struct stream_source *s = mem_alloc(sizeof(*s));
 
 	*s = *source;
-	a->sources = mem_grow(a->sources,
-			      (a->n_sources + 1) * sizeof(*a->sources));
+	a->sources =
+		mem_grow(a->sources, (a->n_sources + 1) * sizeof(*a->sources));
 	a->sources[a->n_sources++] = s;
 	return s;
 }
@@ -223,8 +226,7 @@ static void use_source(struct analyze *a, const struct stream_source *source)
  */
 static void turn_clock(struct analyze *a, uint64_t time_ns)
 {
-	if (time_ns > a->now_ns ||
-	    time_ns + a->cfg.flow.idle_ns < a->now_ns)
+	if (time_ns > a->now_ns || time_ns + a->cfg.flow.idle_ns < a->now_ns)
 		a->now_ns = time_ns;
 }
 
@@ -278,7 +280,8 @@ static void take(struct analyze *a, const struct flow_packet *p)
 	decode_frame(a->linktype, p->frame, p->wire_len, &d);
 	a->counts.decoded[d.status]++;
 	turn_clock(a, p->time_ns);
-	if (d.status == DECODE_FRAGMENT && !defrag_put(a->defrag, &d, a->now_ns))
+	if (d.status == DECODE_FRAGMENT &&
+	    !defrag_put(a->defrag, &d, a->now_ns))
 		return;
 	if (d.status == DECODE_OK)
 		dispatch(a, &d, p);
@@ -292,8 +295,8 @@ void analyze_packets(struct analyze *a, const struct stream_source *source,
 	a->linktype = linktype;
 	for (int i = 0; i < n; i++) {
 		const struct flow_packet packet = { first + (uint64_t)i,
-						    p[i].time_ns,
-						    p[i].wire_len, p[i].data };
+						    p[i].time_ns, p[i].wire_len,
+						    p[i].data };
 
 		a->counts.packets++;
 		a->counts.bytes += p[i].data.len;
@@ -349,9 +352,9 @@ void analyze_finish(struct analyze *a)
 		end_of_drop(a);
 	for (unsigned i = 0; i < a->n; i++) {
 		if (a->workers[i])
-			worker_stop(a->workers[i]);
+			worker_stop(a->workers[i], a->now_ns);
 		else if (a->shards[i])
-			shard_finish(a->shards[i]);
+			shard_finish(a->shards[i], a->now_ns);
 	}
 	events_flush(&a->events);
 	if (a->defrag)

@@ -14,7 +14,7 @@
 #include "engine/match/match.h"
 
 enum {
-	CHUNK = 64 << 10,      /* bytes gathered at the most */
+	CHUNK = 64 << 10,    /* bytes gathered at the most */
 	LONG_LINE = 32 << 10 /* a longer one makes the buffer grow */
 };
 
@@ -51,7 +51,8 @@ static void end_line(struct events *e)
 		events_flush(e);
 }
 
-/* -- the envelope ------------------------------------------------------------ */
+/* -- the envelope ------------------------------------------------------------
+ */
 
 static void begin_line(struct buf *b, const char *analyzer, const char *type,
 		       uint64_t time_ns, uint64_t length, uint32_t linktype)
@@ -127,7 +128,8 @@ void events_end(struct events *e)
 	end_line(e);
 }
 
-/* -- streams ------------------------------------------------------------------ */
+/* -- streams ------------------------------------------------------------------
+ */
 
 /* Text as rustmate shows it: one line, and a dot for what is not printable. */
 static void put_preview_text(struct buf *b, struct bytes in)
@@ -265,7 +267,8 @@ void events_stream(struct events *e, const char *kind, const struct stream *s,
 	events_end(e);
 }
 
-/* -- what happens in a stream ---------------------------------------------------- */
+/* -- what happens in a stream
+ * ---------------------------------------------------- */
 
 static bool is_textish(struct bytes in)
 {
@@ -350,7 +353,8 @@ void events_gap(struct events *e, const struct stream *s, int way,
 	events_end(e);
 }
 
-/* -- what happens to the source --------------------------------------------------- */
+/* -- what happens to the source
+ * --------------------------------------------------- */
 
 void events_source_gap(struct events *e, const struct stream_source *source,
 		       uint32_t linktype, const struct analyze_loss *loss)

@@ -52,7 +52,8 @@ static void put_range(struct buf *b, const char *start, const char *end,
 	json_uint(b, end, r->end);
 }
 
-/* -- HTTP --------------------------------------------------------------------- */
+/* -- HTTP ---------------------------------------------------------------------
+ */
 
 static void put_text_if(struct buf *b, const char *name, struct bytes text)
 {
@@ -85,8 +86,7 @@ static void put_http(struct buf *b, const struct http_head *h)
 	json_list_end(b);
 	json_bool(b, "headers_truncated", h->fields_seen > h->n_fields);
 	put_text_if(b, "host", http_field(h, "host"));
-	put_text_if(b, "transfer_encoding",
-		    http_field(h, "transfer-encoding"));
+	put_text_if(b, "transfer_encoding", http_field(h, "transfer-encoding"));
 	put_text_if(b, "content_encoding", http_field(h, "content-encoding"));
 	json_end(b);
 }
@@ -135,7 +135,8 @@ static void put_older_http(struct events *e, const struct message *m)
 	json_uint(b, "body_bytes_expected", m->body_bytes);
 }
 
-/* -- DNS ------------------------------------------------------------------------ */
+/* -- DNS
+ * ------------------------------------------------------------------------ */
 
 static void put_record(struct buf *b, const struct dns_record *r, bool question)
 {
@@ -196,7 +197,8 @@ static void put_older_dns(struct buf *b, const struct dns_packet *d)
 	json_uint(b, "additionals", d->additionals);
 }
 
-/* -- TLS -------------------------------------------------------------------------- */
+/* -- TLS
+ * -------------------------------------------------------------------------- */
 
 static void put_code(struct buf *b, const char *name, uint16_t code)
 {
@@ -247,7 +249,8 @@ static void put_older_tls(struct buf *b, const struct tls_facts *t)
 	json_uint(b, "handshake_type", t->handshake_type);
 }
 
-/* -- WebSocket ---------------------------------------------------------------- */
+/* -- WebSocket ----------------------------------------------------------------
+ */
 
 static const char *opcode_name(enum websocket_opcode opcode)
 {
@@ -290,21 +293,24 @@ static void put_websocket(struct buf *b, const struct websocket_frame *f)
 	json_end(b);
 }
 
-/* -- lines --------------------------------------------------------------------------- */
+/* -- lines
+ * ---------------------------------------------------------------------------
+ */
 
 static void put_message(struct buf *b, const struct stream *s,
 			const struct message *m)
 {
-	bool error = m->kind == MESSAGE_ERROR ||
-		     m->status == MESSAGE_PARSE_ERROR;
+	bool error =
+		m->kind == MESSAGE_ERROR || m->status == MESSAGE_PARSE_ERROR;
 
 	json_hex64(b, "stream_id", s->id);
 	json_hex64(b, "stream_id_hex", s->id);
 	json_uint(b, "message_id", m->ordinal << 1 | (unsigned)m->way);
 	json_word(b, "protocol", message_protocol_name(m->protocol));
-	json_word(b, "kind", m->kind == MESSAGE_REQUEST	   ? "request"
-			     : m->kind == MESSAGE_RESPONSE ? "response"
-							   : "unknown");
+	json_word(b, "kind",
+		  m->kind == MESSAGE_REQUEST	? "request"
+		  : m->kind == MESSAGE_RESPONSE ? "response"
+						: "unknown");
 	json_word(b, "status",
 		  error ? "parse_error" : message_status_name(m->status));
 	json_word(b, "direction", m->way ? "b_to_a" : "a_to_b");
@@ -332,9 +338,7 @@ static void put_message(struct buf *b, const struct stream *s,
 static void put_older(struct events *e, const struct stream *s,
 		      const struct message *m, uint64_t time_ns)
 {
-	const char *analyzer = m->http	? "http"
-			       : m->dns ? "dns"
-					: "tls_meta";
+	const char *analyzer = m->http ? "http" : m->dns ? "dns" : "tls_meta";
 	const char *type = m->dns ? "dns_message" : "tls_packet_record";
 
 	if (m->http)

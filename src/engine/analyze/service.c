@@ -14,29 +14,44 @@ static const struct {
 	uint8_t confidence;
 	const char *name;
 } ports[] = {
-	{ 20, TCP, 90, "ftp" },	      { 21, TCP, 90, "ftp" },
-	{ 22, TCP, 95, "ssh" },	      { 25, TCP, 85, "smtp" },
-	{ 53, TCP | UDP, 95, "dns" }, { 67, UDP, 85, "dhcp" },
-	{ 68, UDP, 85, "dhcp" },      { 80, TCP, 90, "http" },
-	{ 110, TCP, 85, "pop3" },     { 123, UDP, 85, "ntp" },
-	{ 137, UDP, 85, "netbios" },  { 143, TCP, 85, "imap" },
-	{ 443, TCP, 92, "https" },    { 443, UDP, 80, "quic" },
-	{ 465, TCP, 85, "smtp" },     { 587, TCP, 85, "smtp" },
-	{ 993, TCP, 85, "imap" },     { 995, TCP, 85, "pop3" },
-	{ 1900, UDP, 85, "ssdp" },    { 3306, TCP, 90, "mysql" },
-	{ 3389, TCP, 90, "rdp" },     { 5353, UDP, 85, "mdns" },
-	{ 5355, UDP, 85, "llmnr" },   { 5432, TCP, 90, "postgres" },
-	{ 6379, TCP, 90, "redis" },   { 8000, TCP, 90, "http" },
-	{ 8008, TCP, 90, "http" },    { 8080, TCP, 90, "http" },
-	{ 8081, TCP, 90, "http" },    { 8443, TCP, 92, "https" },
-	{ 8443, UDP, 80, "quic" },    { 8888, TCP, 90, "http" },
+	{ 20, TCP, 90, "ftp" },
+	{ 21, TCP, 90, "ftp" },
+	{ 22, TCP, 95, "ssh" },
+	{ 25, TCP, 85, "smtp" },
+	{ 53, TCP | UDP, 95, "dns" },
+	{ 67, UDP, 85, "dhcp" },
+	{ 68, UDP, 85, "dhcp" },
+	{ 80, TCP, 90, "http" },
+	{ 110, TCP, 85, "pop3" },
+	{ 123, UDP, 85, "ntp" },
+	{ 137, UDP, 85, "netbios" },
+	{ 143, TCP, 85, "imap" },
+	{ 443, TCP, 92, "https" },
+	{ 443, UDP, 80, "quic" },
+	{ 465, TCP, 85, "smtp" },
+	{ 587, TCP, 85, "smtp" },
+	{ 993, TCP, 85, "imap" },
+	{ 995, TCP, 85, "pop3" },
+	{ 1900, UDP, 85, "ssdp" },
+	{ 3306, TCP, 90, "mysql" },
+	{ 3389, TCP, 90, "rdp" },
+	{ 5353, UDP, 85, "mdns" },
+	{ 5355, UDP, 85, "llmnr" },
+	{ 5432, TCP, 90, "postgres" },
+	{ 6379, TCP, 90, "redis" },
+	{ 8000, TCP, 90, "http" },
+	{ 8008, TCP, 90, "http" },
+	{ 8080, TCP, 90, "http" },
+	{ 8081, TCP, 90, "http" },
+	{ 8443, TCP, 92, "https" },
+	{ 8443, UDP, 80, "quic" },
+	{ 8888, TCP, 90, "http" },
 	{ 11211, TCP | UDP, 85, "memcached" },
 	{ 27017, TCP, 85, "mongodb" },
 };
 
-static const struct service unknown = { "unknown", "none",
-					SERVICE_SIDE_UNKNOWN, 0,
-					SERVICE_UNKNOWN };
+static const struct service unknown = { "unknown", "none", SERVICE_SIDE_UNKNOWN,
+					0, SERVICE_UNKNOWN };
 
 static bool by_port(struct service *s, uint8_t over, uint16_t port,
 		    enum service_side side)
@@ -54,9 +69,7 @@ static bool by_port(struct service *s, uint8_t over, uint16_t port,
 
 struct service service_of_ports(uint8_t protocol, uint16_t a, uint16_t b)
 {
-	uint8_t over = protocol == IP_TCP   ? TCP
-		       : protocol == IP_UDP ? UDP
-					    : 0;
+	uint8_t over = protocol == IP_TCP ? TCP : protocol == IP_UDP ? UDP : 0;
 	struct service s = unknown;
 
 	if (!by_port(&s, over, a, SERVICE_SIDE_A))
@@ -64,7 +77,8 @@ struct service service_of_ports(uint8_t protocol, uint16_t a, uint16_t b)
 	return s;
 }
 
-/* -- payload ---------------------------------------------------------------- */
+/* -- payload ----------------------------------------------------------------
+ */
 
 /* Who serves, seen from the one who sent these bytes. */
 enum who { SENDER, RECEIVER };
@@ -98,7 +112,6 @@ static bool starts_with_one(struct bytes in, const char *const *all)
 	return false;
 }
 
-
 /* The first line without its CR LF; empty when it is not whole. */
 static struct bytes first_line(struct bytes in)
 {
@@ -109,10 +122,10 @@ static struct bytes first_line(struct bytes in)
 
 static bool is_request(struct bytes in)
 {
-	static const char *const methods[] = { "GET ",	   "POST ",  "PUT ",
-					       "DELETE ",  "PATCH ", "HEAD ",
-					       "OPTIONS ", "TRACE ",
-					       "CONNECT " };
+	static const char *const methods[] = {
+		"GET ",	 "POST ",    "PUT ",   "DELETE ", "PATCH ",
+		"HEAD ", "OPTIONS ", "TRACE ", "CONNECT "
+	};
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
 		if (starts(in, methods[i]))
@@ -131,9 +144,9 @@ static bool asks_for_websocket(struct bytes in)
 	     line = first_line(in)) {
 		if (starts_any_case(line, "upgrade:"))
 			for (size_t i = 8; i < line.len; i++)
-				if (starts_any_case(bytes_of(line.p + i,
-							     line.len - i),
-						    "websocket"))
+				if (starts_any_case(
+					    bytes_of(line.p + i, line.len - i),
+					    "websocket"))
 					return true;
 		in.p += line.len + 2;
 		in.len -= line.len + 2;
@@ -203,9 +216,9 @@ static bool is_mongodb(struct bytes in)
 
 static bool is_memcached(struct bytes in)
 {
-	static const char *const asks[] = { "get ", "gets ", "delete ",
+	static const char *const asks[] = { "get ",  "gets ", "delete ",
 					    "incr ", "decr ", NULL };
-	static const char *const puts_[] = { "set ", "add ", "replace ",
+	static const char *const puts_[] = { "set ",	"add ",	    "replace ",
 					     "append ", "prepend ", NULL };
 	struct bytes line = first_line(in);
 	int blanks = 0;
@@ -281,9 +294,9 @@ static bool is_ntp(struct bytes in)
 
 static bool is_smtp(struct bytes in)
 {
-	static const char *const words[] = { "220 ",	    "EHLO ",
-					     "HELO ",	    "MAIL FROM:",
-					     "RCPT TO:",    "DATA\r\n",
+	static const char *const words[] = { "220 ",	     "EHLO ",
+					     "HELO ",	     "MAIL FROM:",
+					     "RCPT TO:",     "DATA\r\n",
 					     "STARTTLS\r\n", NULL };
 
 	return starts_with_one(in, words);
@@ -291,7 +304,7 @@ static bool is_smtp(struct bytes in)
 
 static bool is_ftp(struct bytes in)
 {
-	static const char *const words[] = { "220 ",	 "USER ",   "PASS ",
+	static const char *const words[] = { "220 ",	 "USER ",    "PASS ",
 					     "SYST\r\n", "FEAT\r\n", "PWD\r\n",
 					     "TYPE ",	 "PASV\r\n", NULL };
 
@@ -300,8 +313,8 @@ static bool is_ftp(struct bytes in)
 
 static bool http_rule(struct bytes in, struct rule *r)
 {
-	static const struct rule preface = { "http2", "http2_preface",
-					     RECEIVER, 99, false };
+	static const struct rule preface = { "http2", "http2_preface", RECEIVER,
+					     99, false };
 	static const struct rule websocket = { "websocket",
 					       "http_websocket_upgrade",
 					       RECEIVER, 99, false };
@@ -430,9 +443,8 @@ bool service_see(struct service *s, uint8_t protocol, int way,
 				SERVICE_PORT_AND_PAYLOAD
 			};
 	} else if (is_better(s, &r)) {
-		*s = (struct service){ r.name, r.evidence,
-				       side_of(s, &r, way), r.confidence,
-				       SERVICE_PAYLOAD };
+		*s = (struct service){ r.name, r.evidence, side_of(s, &r, way),
+				       r.confidence, SERVICE_PAYLOAD };
 	}
 	return was.name != s->name || was.source != s->source;
 }

@@ -56,7 +56,8 @@ struct shard {
 		if ((sh)->sinks[i_].call)                                      \
 	(sh)->sinks[i_].call((sh)->sinks[i_].self, __VA_ARGS__)
 
-/* -- counts ------------------------------------------------------------------- */
+/* -- counts -------------------------------------------------------------------
+ */
 
 void counts_publish(atomic_uint_fast64_t *to, const void *from, size_t size)
 {
@@ -71,8 +72,7 @@ void counts_read(void *to, atomic_uint_fast64_t *from, size_t size)
 	uint64_t *words = to;
 
 	for (size_t i = 0; i < size / 8; i++)
-		words[i] = atomic_load_explicit(&from[i],
-						memory_order_relaxed);
+		words[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
 }
 
 void shard_publish(struct shard *sh)
@@ -87,7 +87,8 @@ void shard_counts(struct shard *sh, struct shard_counts *c)
 	counts_read(c, sh->published, sizeof(*c));
 }
 
-/* -- pools ---------------------------------------------------------------------- */
+/* -- pools
+ * ---------------------------------------------------------------------- */
 
 static uint8_t *new_slab(struct pool *p, size_t size)
 {
@@ -130,7 +131,8 @@ static void pool_release(struct pool *p)
 	free(p->slabs);
 }
 
-/* -- events of a stream ------------------------------------------------------------ */
+/* -- events of a stream
+ * ------------------------------------------------------------ */
 
 static void remember_told(struct stream *s)
 {
@@ -175,7 +177,8 @@ static bool has_changed(const struct shard *sh, const struct stream *s)
 		bytes - s->told_bytes >= sh->cfg->update_bytes);
 }
 
-/* -- matching ------------------------------------------------------------------------ */
+/* -- matching
+ * ------------------------------------------------------------------------ */
 
 /* The caps: of a stream, and of the process. */
 static bool may_match(struct shard *sh, struct stream *s)
@@ -196,8 +199,7 @@ static bool is_meant(const struct match_pattern *p, const struct stream *s,
 {
 	bool to_server = way == stream_caller(s);
 
-	return p->role == MATCH_ANY ||
-	       (p->role == MATCH_FLAG_IN) == to_server;
+	return p->role == MATCH_ANY || (p->role == MATCH_FLAG_IN) == to_server;
 }
 
 static void on_match(void *self, const struct match *m)
@@ -242,7 +244,8 @@ static void close_patterns(struct shard *sh, struct stream *s)
 	}
 }
 
-/* -- what the flow table tells ---------------------------------------------------------- */
+/* -- what the flow table tells
+ * ---------------------------------------------------------- */
 
 static void on_opened(void *self, struct flow *f)
 {
@@ -290,8 +293,7 @@ static bool grow_head(struct shard *sh, struct stream_way *w,
 }
 
 /* The bytes from which a service may be told, if these are some. */
-static struct bytes telling(const struct stream *s,
-			    const struct stream_way *w,
+static struct bytes telling(const struct stream *s, const struct stream_way *w,
 			    const struct flow_slice *slice, bool grew)
 {
 	bool datagram = s->flow->protocol != IP_TCP;
@@ -406,7 +408,8 @@ void stream_message(struct stream *s, const struct message *m)
 	TELL(sh, message, s, m);
 }
 
-/* -- the shard ------------------------------------------------------------------------- */
+/* -- the shard
+ * ------------------------------------------------------------------------- */
 
 static uint32_t share32(uint32_t all, unsigned of)
 {
@@ -430,15 +433,15 @@ struct shard *shard_new(const struct shard_config *cfg, struct err *err)
 {
 	struct flow_config flow = flow_config_of(cfg);
 	struct shard *sh = mem_alloc(sizeof(*sh));
-	const struct flow_sink sink = { sh,	on_opened, on_packet,
-					on_slice, on_gap,  NULL,
+	const struct flow_sink sink = { sh,	     on_opened, on_packet,
+					on_slice,    on_gap,	NULL,
 					on_conflict, on_closed };
 
 	sh->cfg = cfg->cfg;
 	sh->shared = cfg->shared;
 	sh->number = cfg->number;
-	sh->head_size = cfg->cfg->preview > HEAD_LEAST ? cfg->cfg->preview
-						       : HEAD_LEAST;
+	sh->head_size =
+		cfg->cfg->preview > HEAD_LEAST ? cfg->cfg->preview : HEAD_LEAST;
 	events_init(&sh->events, cfg->cfg->output, cfg->cfg->output_events);
 	if (cfg->cfg->patterns)
 		sh->scratch = match_scratch_new(cfg->cfg->patterns, err);
@@ -497,8 +500,9 @@ void shard_tick(struct shard *sh, uint64_t now_ns)
 	flow_table_tick(sh->table, now_ns);
 }
 
-void shard_finish(struct shard *sh)
+void shard_finish(struct shard *sh, uint64_t now_ns)
 {
+	flow_table_clock(sh->table, now_ns);
 	flow_table_finish(sh->table);
 	shard_flush(sh);
 }

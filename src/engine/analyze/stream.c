@@ -36,8 +36,8 @@ const char *stream_gap_name(enum flow_gap why)
 
 const char *stream_end_name(enum flow_end end)
 {
-	static const char *const names[] = { "none",	"fin",	   "rst",
-					     "idle",	"reused",  "evicted",
+	static const char *const names[] = { "none", "fin",    "rst",
+					     "idle", "reused", "evicted",
 					     "input" };
 
 	return names[end];

@@ -28,7 +28,7 @@ enum { STREAM_SINKS_MAX = 4, STREAM_SOURCE_NAME = 96 };
 
 /* Where packets come from; they are numbered within it. */
 struct stream_source {
-	uint8_t origin[ORIGIN_SIZE]; /* the key of its stream ids */
+	uint8_t origin[ORIGIN_SIZE];   /* the key of its stream ids */
 	char name[STREAM_SOURCE_NAME]; /* for people */
 };
 
@@ -73,8 +73,8 @@ struct stream_sink {
 	void (*slice)(void *self, struct stream *s, const struct flow_slice *b);
 	void (*gap)(void *self, struct stream *s, int way, uint64_t offset,
 		    uint64_t len, enum flow_gap why, uint64_t time_ns);
-	void (*conflict)(void *self, struct stream *s, int way,
-			 uint64_t offset, struct bytes loser, uint64_t time_ns);
+	void (*conflict)(void *self, struct stream *s, int way, uint64_t offset,
+			 struct bytes loser, uint64_t time_ns);
 	/* Within the caps on matches. */
 	void (*match)(void *self, struct stream *s, int way,
 		      const struct match *m);

@@ -50,9 +50,11 @@ struct worker {
 	struct batch *filling; /* the dispatcher's */
 	bool lost;	       /* a packet was dropped: tell the shard */
 	atomic_uint waiting;   /* packets handed over, not taken */
+	uint64_t end_ns;       /* set before the channel is closed */
 };
 
-/* -- the worker's thread -------------------------------------------------------- */
+/* -- the worker's thread
+ * -------------------------------------------------------- */
 
 /* A giant frame's memory is not kept. */
 static void empty(struct batch *b)
@@ -111,11 +113,12 @@ static void *work(void *arg)
 			flushed = true;
 		}
 	}
-	shard_finish(w->shard);
+	shard_finish(w->shard, w->end_ns);
 	return NULL;
 }
 
-/* -- the dispatcher's side ------------------------------------------------------- */
+/* -- the dispatcher's side
+ * ------------------------------------------------------- */
 
 void worker_free(struct worker *w)
 {
@@ -182,8 +185,7 @@ static struct batch *room_for(struct worker *w,
 			      const struct stream_source *source, size_t len,
 			      bool wait)
 {
-	if (w->filling && !fits(w->filling, source, len) &&
-	    !hand_over(w, wait))
+	if (w->filling && !fits(w->filling, source, len) && !hand_over(w, wait))
 		return NULL;
 	if (!w->filling)
 		w->filling = channel_receive(w->empty, wait ? -1 : 0);
@@ -252,8 +254,8 @@ bool worker_packet(struct worker *w, const struct stream_source *source,
 void worker_order(struct worker *w, enum worker_order what, uint64_t now_ns,
 		  bool wait)
 {
-	struct batch *b = room_for(w, w->filling ? w->filling->source : NULL, 0,
-				   wait);
+	struct batch *b =
+		room_for(w, w->filling ? w->filling->source : NULL, 0, wait);
 
 	if (b)
 		put_order(b, what, now_ns);
@@ -274,9 +276,10 @@ uint32_t worker_waiting(struct worker *w)
 	return atomic_load(&w->waiting);
 }
 
-void worker_stop(struct worker *w)
+void worker_stop(struct worker *w, uint64_t now_ns)
 {
 	worker_flush(w, true);
+	w->end_ns = now_ns; /* the channel's lock hands it over */
 	channel_close(w->full);
 	pthread_join(w->thread, NULL);
 }

@@ -188,7 +188,10 @@ void flow_table_source_gap(struct flow_table *t, uint64_t now_ns);
 /* Time has come to now_ns: end what is idle.  Bounded work a call. */
 void flow_table_tick(struct flow_table *t, uint64_t now_ns);
 
-/* End all flows (FLOW_END_INPUT), giving what still waits. */
+/*
+ * End all flows, giving what still waits: those that have been quiet for too
+ * long by now with FLOW_END_IDLE, all others with FLOW_END_INPUT.
+ */
 void flow_table_finish(struct flow_table *t);
 
 void flow_table_counters(const struct flow_table *t, struct flow_counters *c);

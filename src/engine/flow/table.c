@@ -477,9 +477,14 @@ void flow_table_tick(struct flow_table *t, uint64_t now_ns)
 void flow_table_finish(struct flow_table *t)
 {
 	for (int list = 0; list < LISTS; list++)
-		while (t->lists[list].oldest != NONE)
-			end_flow(t, &t->entries[t->lists[list].oldest],
-				 FLOW_END_INPUT);
+		while (t->lists[list].oldest != NONE) {
+			struct entry *e = &t->entries[t->lists[list].oldest];
+
+			if (is_over(t, e))
+				end_over(t, e);
+			else
+				end_flow(t, e, FLOW_END_INPUT);
+		}
 }
 
 void flow_table_counters(const struct flow_table *t, struct flow_counters *c)
