@@ -16,14 +16,14 @@ check_match 'an include sideways is found' '# engine/metrics/side.c includes' \
 
 mkdir "$T/logs"
 cat >"$T/logs/testlog.json" <<'LOG'
-{"name": "a", "result": "OK", "returncode": 0, "stdout": "1..2\nok 1 - I01 x\nok 2 - y # SKIP why\n"}
+{"name": "a", "result": "OK", "returncode": 0, "stdout": "1..3\nok 1 - I01 x\nok 2 - y # SKIP why\nnot ok 3 - # SKIP z\n"}
 {"name": "b", "result": "FAIL", "returncode": 1, "stdout": "1..2\nok 1 - x\nnot ok 2 - I02 y\n"}
 {"name": "c", "result": "ERROR", "returncode": -11, "stdout": "1..2\nok 1 - x\n"}
 LOG
 "$WEIR_SOURCE/tools/test-results" "$T/logs" >"$T/count"
 check_equal 'a failed check is a failed run' $? 1
 check_equal 'checks, crashes and skips are counted' "$(tail -n 1 "$T/count")" \
-	'3 passed, 2 failed, 1 skipped'
+	'3 passed, 2 failed, 2 skipped'
 rm "$T/logs/testlog.json"
 "$WEIR_SOURCE/tools/test-results" "$T/logs" >"$T/count"
 check_equal 'a run of nothing is no success' $? 1
