@@ -171,6 +171,21 @@ void t_skip(const char *why)
 	skip();
 }
 
+/*
+ * cmocka before 1.1.6 writes "not ok N # SKIP name" of a test that was skipped,
+ * which every reader of TAP takes for a failure.  It calls this function by its
+ * name, so this one is called instead.
+ */
+void print_message(const char *const format, ...)
+{
+	bool skipped = strncmp(format, "not ok %u # SKIP", 16) == 0;
+	va_list ap;
+
+	va_start(ap, format);
+	vprint_message(skipped ? format + strlen("not ") : format, ap);
+	va_end(ap);
+}
+
 static bool wanted(const char *name, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)

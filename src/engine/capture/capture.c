@@ -530,9 +530,13 @@ bool capture_moves(struct capture *c)
 	bool moves;
 
 	capture_status(c, &s);
-	moves = beats != c->seen_beats && (s.writer.staged_bytes == 0 ||
-					   s.writer.spool.head != c->seen_head);
+	/* Bytes staged just now are on their way; only those that were there
+	   last time too should have become durable since. */
+	moves = beats != c->seen_beats &&
+		(!s.writer.staged_bytes || !c->seen_staged ||
+		 s.writer.spool.head != c->seen_head);
 	c->seen_beats = beats;
 	c->seen_head = s.writer.spool.head;
+	c->seen_staged = s.writer.staged_bytes != 0;
 	return moves;
 }

@@ -62,6 +62,7 @@ struct capture {
 	int n_links;
 	int stats_file;
 	uint64_t seen_beats, seen_head;
+	bool seen_staged;
 };
 
 /* capture_side.c: what the owner's thread does beside the packets. */
