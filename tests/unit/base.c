@@ -12,21 +12,45 @@ TEST(crc32c_gives_the_check_value)
 	CHECK_EQ(crc32c(bytes_of_text("123456789")), 0xe3069283u);
 }
 
-TEST(crc32c_in_hardware_equals_the_table_for_every_length_and_split)
+TEST(crc32c_in_hardware_equals_the_table_for_every_length_and_alignment)
 {
-	uint8_t data[200];
+	enum { MOST = 4096 };
+	static uint8_t data[MOST + 8];
 
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)t_random();
-	for (size_t len = 0; len <= sizeof(data); len++) {
-		uint32_t whole = crc32c_portable(0, bytes_of(data, len));
+	for (size_t len = 0; len <= MOST; len++) {
+		struct bytes in = bytes_of(data + len % 8, len);
+		uint32_t whole = crc32c_portable(0, in);
 		size_t cut = t_random_below(len + 1);
 
-		CHECK_EQ(crc32c(bytes_of(data, len)), whole);
-		CHECK_EQ(crc32c_more(crc32c(bytes_of(data, cut)),
-				     bytes_of(data + cut, len - cut)),
+		CHECK_EQ(crc32c(in), whole);
+		/* In two pieces, so that the first begins from any state and
+		 * the second lies anywhere. */
+		CHECK_EQ(crc32c_more(crc32c(bytes_of(in.p, cut)),
+				     bytes_of(in.p + cut, len - cut)),
 			 whole);
 	}
+	for (size_t align = 0; align < 8; align++)
+		for (size_t len = 0; len <= MOST; len += 1 + len / 64) {
+			struct bytes in = bytes_of(data + align, len);
+			uint32_t from = (uint32_t)t_random();
+
+			CHECK_EQ(crc32c_more(from, in),
+				 crc32c_portable(from, in));
+		}
+}
+
+TEST(crc32c_of_many_blocks_equals_the_table)
+{
+	size_t len = 300007;
+	uint8_t *data = test_malloc(len);
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (uint8_t)t_random();
+	CHECK_EQ(crc32c(bytes_of(data, len)),
+		 crc32c_portable(0, bytes_of(data, len)));
+	test_free(data);
 }
 
 TEST(a_cursor_never_reads_past_its_end_and_stays_short)
