@@ -37,6 +37,9 @@ enum { SHARE = 1 };
 
 enum { PENDING_MAX = 64, REAPED_MAX = 256, WHY = 700 };
 
+/* No play writes as much. */
+enum { UNCAPPED = 1 << 20 };
+
 /* -- a spool being used, and what it has promised so far ---------------- */
 
 struct pending {
@@ -76,7 +79,7 @@ static struct spool_config small_config(void)
 	cfg.want.linktype = 1;
 	cfg.want.snaplen = 65535;
 	cfg.segment_max = 2048;
-	cfg.keep_max = 1 << 20;
+	cfg.keep_max = UNCAPPED;
 	return cfg;
 }
 
@@ -110,11 +113,6 @@ static int play_open(struct play *p)
 	return 0;
 }
 
-static void play_close(struct play *p)
-{
-	spool_close(p->s);
-	p->s = NULL;
-}
 
 /* Packet contents tell number and life, and straddle sectors. */
 static void put_packet(struct buf *b, uint64_t index, uint64_t life)
@@ -169,17 +167,22 @@ static int play_commit(struct play *p)
 	return 0;
 }
 
+static void add_reaped(struct play *p, uint64_t since, uint64_t oldest)
+{
+	if (p->n_reaped && p->reaped[p->n_reaped - 1].oldest == oldest)
+		return;
+	assert_true(p->n_reaped < REAPED_MAX);
+	p->reaped[p->n_reaped].since = since;
+	p->reaped[p->n_reaped++].oldest = oldest;
+}
+
 /* What retention does counts from its first change on. */
 static void note_reaped(struct play *p, uint64_t since)
 {
 	struct spool_status status;
 
 	spool_status(p->s, &status);
-	if (p->n_reaped && p->reaped[p->n_reaped - 1].oldest == status.oldest)
-		return;
-	assert_true(p->n_reaped < REAPED_MAX);
-	p->reaped[p->n_reaped].since = since;
-	p->reaped[p->n_reaped++].oldest = status.oldest;
+	add_reaped(p, since, status.oldest);
 }
 
 static uint64_t reaped_at(const struct play *p, uint64_t at)
@@ -190,6 +193,22 @@ static uint64_t reaped_at(const struct play *p, uint64_t at)
 		if (p->reaped[i].since <= at && p->reaped[i].oldest > oldest)
 			oldest = p->reaped[i].oldest;
 	return oldest;
+}
+
+/* The last thing that a spool does is to keep to its cap. */
+static void play_close(struct play *p)
+{
+	uint64_t before = disk_ops(p->d);
+	struct checked c;
+
+	spool_close(p->s);
+	p->s = NULL;
+	if (p->cfg.keep_max >= UNCAPPED)
+		return;
+	checker_run(p->sys, SOURCE, CHECKER_CLOSED, NULL, UINT64_MAX, &c);
+	if (c.n)
+		add_reaped(p, before, c.spools[c.n - 1].oldest);
+	checked_release(&c);
 }
 
 static int play_housekeep(struct play *p)
@@ -256,8 +275,11 @@ static bool write_on(struct play *p, struct disk *d, bool more, char why[WHY])
 	struct play next = {
 		.d = d, .sys = disk_sys(d), .cfg = p->cfg, .life = p->life + 100
 	};
-	bool good = play_open(&next) == 0;
+	bool good;
 
+	/* What retention takes would hide what recovery does. */
+	next.cfg.keep_max = UNCAPPED;
+	good = play_open(&next) == 0;
 	if (good && more)
 		good = play_append(&next, 1) == 0 && play_commit(&next) == 0;
 	if (!good)

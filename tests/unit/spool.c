@@ -361,6 +361,23 @@ TEST(I13_whole_segments_go_oldest_first_when_the_cap_is_reached)
 	spool_close(s);
 }
 
+TEST(I13_a_run_too_short_for_the_keeper_ends_within_the_cap)
+{
+	struct spool_config cfg = config_here();
+	struct spool *s;
+	struct got g;
+
+	cfg.segment_max = 1 << 10;
+	cfg.keep_max = 2 << 10;
+	s = open_with(&cfg);
+	write_some(s, 200, 10);
+	spool_close(s);
+	g = read_all();
+	CHECK_EQ(g.next, 2000);
+	CHECK(g.packets > 0);
+	CHECK(g.packets < 60);
+}
+
 TEST(older_siblings_count_and_go_before_the_newest)
 {
 	struct spool_config cfg = config_here();

@@ -303,7 +303,7 @@ static void warn_when_nearly_full(struct spool *s, uint64_t bytes)
 		 text_of_size(cap, s->cfg.keep_max));
 }
 
-static int retain(struct spool *s, struct err *err)
+int house_retain(struct spool *s, struct err *err)
 {
 	while (too_old(s))
 		if (!house_reap_one(s, err))
@@ -381,7 +381,7 @@ int spool_housekeep(struct spool *s, struct err *err)
 	pthread_mutex_lock(&s->house);
 	rc = house_names(s, &own);
 	if (rc == 0)
-		rc = retain(s, &own);
+		rc = house_retain(s, &own);
 	if (rc == 0)
 		rc = keep_one_ready(s, &own);
 	pthread_mutex_unlock(&s->house);

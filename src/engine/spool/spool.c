@@ -940,10 +940,12 @@ void spool_close(struct spool *s)
 		return;
 	seal_last(s);
 	pthread_mutex_lock(&s->house);
-	house_names(s, &ignored);
-	pthread_mutex_unlock(&s->house);
 	if (s->ready.open)
 		segment_discard(s->sys, s->dir, &s->ready, &ignored);
+	/* A short run may end before the keeper's turn to make room. */
+	if (house_names(s, &ignored) == 0)
+		house_retain(s, &ignored);
+	pthread_mutex_unlock(&s->house);
 	segment_close(s->sys, &s->ready);
 	segment_close(s->sys, &s->seg);
 	for (size_t i = 0; i < s->n_done; i++)

@@ -288,6 +288,8 @@ int spool_append_lent(struct spool *s, const struct run *r,
 
 /* Name what is durable and has no name yet, close what is finished. */
 int house_names(struct spool *s, struct err *err);
+/* Remove the oldest segments until the spool is within its caps. */
+int house_retain(struct spool *s, struct err *err);
 /* The next segment to write into: the prepared one, or one made now. */
 int house_take_spare(struct spool *s, struct segment *out, struct err *err);
 /* Remove the oldest segment.  False when there is none to remove. */
