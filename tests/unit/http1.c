@@ -9,6 +9,7 @@ struct exchange {
 	const char *what;
 	const char *say[8];
 	const char *expect;
+	uint32_t header_max;
 };
 
 static const struct exchange exchanges[] = {
@@ -79,30 +80,37 @@ static const struct exchange exchanges[] = {
 	{ "a length that is none",
 	  { "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n" },
 	  "0 request partial [0,39) body 39+0: POST /\n"
-	  "0 error parse_error [0,39) body 0+0: "
+	  "0 error parse_error [39,39) body 0+0: "
 	  "a Content-Length that is no single number\n" },
 	{ "two lengths that differ",
 	  { "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n"
 	    "\r\n" },
 	  "0 request partial [0,57) body 57+0: POST /\n"
-	  "0 error parse_error [0,57) body 0+0: "
+	  "0 error parse_error [57,57) body 0+0: "
 	  "a Content-Length that is no single number\n" },
 	{ "a length past all numbers",
 	  { "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n" },
 	  "0 request partial [0,57) body 57+0: POST /\n"
-	  "0 error parse_error [0,57) body 0+0: "
+	  "0 error parse_error [57,57) body 0+0: "
 	  "a Content-Length that is no single number\n" },
 	{ "a chunk size that is none",
 	  { "\1HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n" },
-	  "1 response partial [0,52) body 47+0: 200 OK\n"
-	  "1 error parse_error [0,52) body 0+0: "
+	  "1 response partial [0,47) body 47+0: 200 OK\n"
+	  "1 error parse_error [47,52) body 0+0: "
 	  "a chunk size that is no number\n" },
 	{ "a chunk longer than it says",
 	  { "\1HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	    "2\r\nabc" },
-	  "1 response partial [0,53) body 47+2: 200 OK\n"
-	  "1 error parse_error [0,53) body 0+0: "
+	  "1 response partial [0,52) body 47+2: 200 OK\n"
+	  "1 error parse_error [52,53) body 0+0: "
 	  "a chunk longer than its size\n" },
+	{ "trailers over the limit",
+	  { "\1HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+	    "X: 01234567890123456789012345678901234567890123456789" },
+	  "1 response partial [0,50) body 47+0: 200 OK\n"
+	  "1 error parse_error [50,103) body 0+0: "
+	  "trailers longer than the limit\n",
+	  48 },
 };
 
 static bool is_other(const char *say)
@@ -114,7 +122,7 @@ static bool is_other(const char *say)
 static void play(const struct exchange *e, size_t cut, struct buf *out)
 {
 	struct message_sink sink = { .self = out, .message = note_message };
-	struct http1_stream s = { .header_max = 0 };
+	struct http1_stream s = { .header_max = e->header_max };
 	uint64_t at[2] = { 0, 0 };
 
 	for (size_t i = 0; i < 8 && e->say[i]; i++) {
