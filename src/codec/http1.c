@@ -272,21 +272,21 @@ static void forget_bytes(struct http1_way *w)
 	buf_clear(&w->bytes);
 }
 
-static void report_error(struct http1_way *w, int way, const char *error,
-			 const struct message_sink *sink)
+/* From `from` on it is wrong; a message whose head was good ends there. */
+static void report_error(struct http1_way *w, int way, uint64_t from,
+			 const char *error, const struct message_sink *sink)
 {
 	struct message m = {
 		.protocol = MESSAGE_HTTP1,
 		.kind = MESSAGE_ERROR,
 		.status = MESSAGE_PARSE_ERROR,
 		.way = way,
-		.all = { w->start, w->next },
+		.all = { from, w->next },
 		.error = error,
 	};
 
-	/* Its head is good, and worth knowing. */
 	if (w->in_message)
-		report(w, way, w->next, MESSAGE_PARTIAL, sink);
+		report(w, way, from, MESSAGE_PARTIAL, sink);
 	m.ordinal = w->ordinal++;
 	message_summary(&m, "%s", error);
 	sink->message(sink->self, &m);
@@ -427,7 +427,7 @@ static void end_head(struct http1_stream *s, int way,
 	bool tunnel;
 
 	if (http_head_parse(buf_bytes(&w->bytes), &h) < 0) {
-		report_error(w, way, why, sink);
+		report_error(w, way, w->start, why, sink);
 		return;
 	}
 	tunnel = opens_tunnel(s, &h);
@@ -435,7 +435,7 @@ static void end_head(struct http1_stream *s, int way,
 	w->head_end = w->next;
 	w->in_message = true;
 	if (plan_body(s, w, &h, &why) < 0) {
-		report_error(w, way, why, sink);
+		report_error(w, way, w->head_end, why, sink);
 		return;
 	}
 	if (w->state == HTTP1_BODY && !w->left)
@@ -490,13 +490,14 @@ static void feed_head(struct http1_stream *s, int way, struct bytes *in,
 			return;
 		w->start = w->next;
 		if (!is_token(in->p[0])) {
-			report_error(w, way, NOT_HTTP, sink);
+			report_error(w, way, w->start, NOT_HTTP, sink);
 			return;
 		}
 	}
 	whole = gather_line(w, in);
 	if (w->bytes.len > header_max(s))
-		report_error(w, way, "a head longer than the limit", sink);
+		report_error(w, way, w->start, "a head longer than the limit",
+			     sink);
 	else if (whole && empty_line(w, 0))
 		end_head(s, way, sink);
 }
@@ -536,7 +537,8 @@ static void feed_chunk_size(struct http1_stream *s, int way, struct bytes *in,
 
 	if (line.len > CHUNK_LINE_MAX ||
 	    (whole && chunk_size(line, &w->left) < 0)) {
-		report_error(w, way, "a chunk size that is no number", sink);
+		report_error(w, way, w->next - line.len,
+			     "a chunk size that is no number", sink);
 		return;
 	}
 	if (!whole)
@@ -550,9 +552,11 @@ static void feed_trailers(struct http1_stream *s, int way, struct bytes *in,
 {
 	struct http1_way *w = &s->way[way];
 	bool whole = gather_line(w, in);
+	size_t len = w->bytes.len - w->head_len;
 
-	if (w->bytes.len - w->head_len > header_max(s))
-		report_error(w, way, "trailers longer than the limit", sink);
+	if (len > header_max(s))
+		report_error(w, way, w->next - len,
+			     "trailers longer than the limit", sink);
 	else if (whole && empty_line(w, w->head_len))
 		finish(s, way, sink);
 }
@@ -591,7 +595,8 @@ static void feed_chunk_end(struct http1_stream *s, int way, struct bytes *in,
 	if (c == '\n')
 		w->state = HTTP1_CHUNK_SIZE;
 	else if (c != '\r')
-		report_error(w, way, "a chunk longer than its size", sink);
+		report_error(w, way, w->next - 1,
+			     "a chunk longer than its size", sink);
 }
 
 static void feed_some(struct http1_stream *s, int way, struct bytes *in,
@@ -687,7 +692,8 @@ void http1_stream_end(struct http1_stream *s, int way,
 						     : MESSAGE_PARTIAL,
 		       sink);
 	else if (w->state == HTTP1_HEAD && w->bytes.len)
-		report_error(w, way, "the stream ended inside a head", sink);
+		report_error(w, way, w->start, "the stream ended inside a head",
+			     sink);
 	next_message(w);
 }
 
