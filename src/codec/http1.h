@@ -27,9 +27,10 @@ struct http_field {
 /* The head of a message.  Everything is borrowed from it. */
 struct http_head {
 	struct bytes method, target; /* of a request */
+	struct bytes authority;	     /* of an HTTP/2 request, like Host */
 	uint32_t status;	     /* of a response */
 	struct bytes reason;
-	struct bytes version; /* "HTTP/1.1" */
+	struct bytes version; /* "HTTP/1.1", "HTTP/2" */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	size_t n_fields, fields_seen;
 	struct http_field trailers[16];

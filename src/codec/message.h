@@ -30,7 +30,7 @@ enum message_protocol {
 enum message_kind {
 	MESSAGE_REQUEST,
 	MESSAGE_RESPONSE,
-	MESSAGE_FRAME,	/* WebSocket */
+	MESSAGE_FRAME,	/* WebSocket; of HTTP/2 one that ends streams */
 	MESSAGE_RECORD, /* TLS */
 	MESSAGE_ERROR	/* what stands here is not of the protocol */
 };
@@ -58,6 +58,14 @@ struct message {
 	struct message_range head;
 	struct message_range body;	/* with its framing, if it has one */
 	uint64_t body_bytes;		/* without it */
+	uint32_t stream; /* of an HTTP/2 connection; 0: there are none */
+	/*
+	 * Where the body stands when other messages lie between its pieces;
+	 * `body` goes from the first to the last.  Borrowed.  parts_seen are
+	 * all of them, n_parts those that are here.
+	 */
+	const struct message_range *parts;
+	uint32_t n_parts, parts_seen;
 	char summary[MESSAGE_SUMMARY];	/* "GET /login"; printable ASCII */
 	const char *error;		/* PARSE_ERROR: a constant sentence */
 	/* Of its protocol; borrowed until the call returns, or NULL. */

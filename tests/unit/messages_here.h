@@ -18,7 +18,7 @@ static inline const char *kind_here(enum message_kind kind)
 }
 
 /* "0 request complete [0,18) body 18+0: GET /" and a line end, into a buf. */
-static void note_message(void *self, const struct message *m)
+static inline void note_message(void *self, const struct message *m)
 {
 	struct buf *b = self;
 

@@ -135,6 +135,85 @@ TEST(R30_http_hands_over_to_websocket_in_the_same_slice)
 	buf_release(&t.out);
 }
 
+TEST(R29_http2_is_known_by_its_preface_on_any_port)
+{
+	struct talk t;
+
+	begin(&t, &usual, 6, NO_PORT);
+	say_slowly(&t, 1, text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+	say_slowly(&t, 0, t_hex("000000 04 00 00000000"));
+	say_slowly(&t, 1, t_hex("000003 01 05 00000001 828684"));
+	say_slowly(&t, 0, t_hex("000001 01 05 00000001 88"));
+	CHECK_STR(end(&t), "1 request complete [24,36) body 36+0: GET /\n"
+			   "0 response complete [9,19) body 19+0: 200\n");
+	buf_release(&t.out);
+}
+
+TEST(R29_http2_is_known_by_a_servers_settings)
+{
+	struct talk t;
+
+	begin(&t, &usual, 6, NO_PORT);
+	say_slowly(&t, 1, t_hex("000006 04 00 00000000 000300000064"));
+	say_slowly(&t, 1, t_hex("000001 01 05 00000001 88"));
+	CHECK_STR(end(&t), "1 response complete [15,25) body 25+0: 200\n");
+	buf_release(&t.out);
+}
+
+TEST(R29_http_hands_over_to_http2_in_the_same_slice)
+{
+	struct talk t;
+	struct buf b = { 0 };
+
+	begin(&t, &usual, 6, NO_PORT);
+	say(&t, 0, text("GET /up HTTP/1.1\r\nUpgrade: h2c\r\n\r\n"));
+	put_text(&b, "HTTP/1.1 101 Go\r\nUpgrade: h2c\r\n\r\n");
+	put_bytes(&b, t_hex("000000 04 00 00000000"
+			    "000001 01 05 00000001 88"));
+	say(&t, 1, buf_bytes(&b));
+	say(&t, 0, text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+	say(&t, 0, t_hex("000003 01 05 00000003 828684"));
+	CHECK_STR(end(&t), "0 request complete [0,34) body 34+0: GET /up\n"
+			   "1 response complete [0,33) body 33+0: 101 Go\n"
+			   "1 response complete [42,52) body 52+0: 200\n"
+			   "0 request complete [58,70) body 70+0: GET /\n");
+	buf_release(&b);
+	buf_release(&t.out);
+}
+
+TEST(R30_quic_is_known_by_a_datagram_on_any_port)
+{
+	/* RFC 9001, A.3: it needs the client's keys, so nothing is told. */
+	static const char initial[] =
+		"cf000000010008f067a5502a4262b5004075c0d95a482cd0991cd25b0aac"
+		"406a5816b6394100f37a1c69797554780bb38cc5a99f5ede4cf73c3ec249"
+		"3a1839b3dbcba3f6ea46c5b7684df3548e7ddeb9c3bf9c73cc3f3bded74b"
+		"562bfb19fb84022f8ef4cdd93795d77d06edbb7aaf2f58891850abbdca3d"
+		"20398c276456cbc42158407dd074ee";
+	struct protocol_counters before, after;
+	struct talk t;
+
+	begin(&t, &usual, 17, NO_PORT);
+	for (int i = 0; i < PROTOCOL_DATAGRAMS - 1; i++)
+		say(&t, 0, text("something else"));
+	protocols_counters(t.all, &before);
+	say(&t, 0, t_hex(initial));
+	protocols_counters(t.all, &after);
+	CHECK(after.bytes > before.bytes); /* it has a parser now */
+	CHECK_STR(end(&t), "");
+	buf_release(&t.out);
+
+	begin(&t, &usual, 17, NO_PORT);
+	for (int i = 0; i < PROTOCOL_DATAGRAMS; i++)
+		say(&t, 0, text("something else"));
+	protocols_counters(t.all, &before);
+	say(&t, 0, t_hex(initial));
+	protocols_counters(t.all, &after);
+	CHECK_EQ(after.bytes, before.bytes);
+	CHECK_STR(end(&t), "");
+	buf_release(&t.out);
+}
+
 TEST(R30_dns_by_its_port_but_not_over_http)
 {
 	struct talk t;
@@ -170,7 +249,7 @@ TEST(what_nobody_knows_is_soon_left_alone)
 	say(&t, 0, t_hex(HELLO)); /* too late */
 	CHECK_STR(end(&t), "");
 	buf_release(&t.out);
-	CHECK(protocol_stream_new(NULL, 17, NO_PORT) == NULL);
+	CHECK(protocol_stream_new(NULL, 132, NO_PORT) == NULL);
 }
 
 TEST(R31_streams_over_the_cap_are_refused_and_counted)

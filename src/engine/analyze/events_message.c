@@ -52,6 +52,20 @@ static void put_range(struct buf *b, const char *start, const char *end,
 	json_uint(b, end, r->end);
 }
 
+/* The pieces of a body between which others lie. */
+static void put_parts(struct buf *b, const struct message *m)
+{
+	json_list(b, "body_parts");
+	for (uint32_t i = 0; i < m->n_parts; i++) {
+		json_begin(b, NULL);
+		json_uint(b, "start", m->parts[i].start);
+		json_uint(b, "end", m->parts[i].end);
+		json_end(b);
+	}
+	json_list_end(b);
+	json_bool(b, "body_parts_truncated", m->parts_seen > m->n_parts);
+}
+
 /* -- HTTP ---------------------------------------------------------------------
  */
 
@@ -85,7 +99,8 @@ static void put_http(struct buf *b, const struct http_head *h)
 	}
 	json_list_end(b);
 	json_bool(b, "headers_truncated", h->fields_seen > h->n_fields);
-	put_text_if(b, "host", http_field(h, "host"));
+	put_text_if(b, "host",
+		    h->authority.len ? h->authority : http_field(h, "host"));
 	put_text_if(b, "transfer_encoding", http_field(h, "transfer-encoding"));
 	put_text_if(b, "content_encoding", http_field(h, "content-encoding"));
 	json_end(b);
@@ -323,6 +338,10 @@ static void put_message(struct buf *b, const struct stream *s,
 	json_uint(b, "wire_bytes", m->all.end - m->all.start);
 	json_uint(b, "header_bytes", m->head.end - m->head.start);
 	json_uint(b, "body_bytes", m->body_bytes);
+	if (m->stream)
+		json_uint(b, "http2_stream", m->stream);
+	if (m->n_parts)
+		put_parts(b, m);
 	if (m->http)
 		put_http(b, m->http);
 	if (m->dns)

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "codec/dns.h"
 #include "codec/http1.h"
+#include "codec/http2.h"
+#include "codec/quic.h"
 #include "codec/tls.h"
 #include "codec/websocket.h"
 
@@ -25,6 +27,8 @@ enum parser {
 	TLS,
 	DNS,
 	WEBSOCKET,
+	HTTP2,
+	QUIC,
 	NOTHING /* not looked at any more */
 };
 
@@ -39,12 +43,14 @@ struct look {
 struct protocol_stream {
 	struct protocols *home;
 	enum parser parser;
-	bool dns_port;
+	bool dns_port, udp;
+	uint8_t datagrams; /* that were looked at in vain */
 	uint32_t errors;
 	size_t held; /* bytes, as last counted */
 	struct look look[2];
 	/* What a 101 response says of what comes. */
-	bool to_websocket;
+	enum parser to; /* WEBSOCKET, HTTP2, or LOOKING */
+	int to_client;	/* for HTTP/2: the client's way plus one */
 	struct websocket_deflate deflate;
 	union {
 		void *any; /* owned */
@@ -52,6 +58,8 @@ struct protocol_stream {
 		struct tls_stream *tls;
 		struct dns_stream *dns;
 		struct websocket_stream *websocket;
+		struct http2_stream *http2;
+		struct quic_stream *quic;
 	} of;
 	/* The call that is under way. */
 	const struct message_sink *sink;
@@ -88,6 +96,8 @@ static const size_t sizes[] = {
 	[TLS] = sizeof(struct tls_stream),
 	[DNS] = sizeof(struct dns_stream),
 	[WEBSOCKET] = sizeof(struct websocket_stream),
+	[HTTP2] = sizeof(struct http2_stream),
+	[QUIC] = sizeof(struct quic_stream),
 };
 
 static size_t bytes_held(const struct protocol_stream *s)
@@ -103,6 +113,10 @@ static size_t bytes_held(const struct protocol_stream *s)
 			n += s->of.dns->way[i].bytes.cap;
 		else if (s->parser == WEBSOCKET)
 			n += websocket_way_held(&s->of.websocket->way[i]);
+		else if (s->parser == HTTP2)
+			n += http2_way_held(&s->of.http2->way[i]);
+		else if (s->parser == QUIC)
+			n += s->of.quic->way[i].bytes.cap;
 	}
 	return n;
 }
@@ -115,6 +129,12 @@ static void count_bytes(struct protocol_stream *s)
 	s->held = now;
 }
 
+static void end_http2(struct protocol_stream *s)
+{
+	s->home->counters.forgotten += s->of.http2->forgotten;
+	http2_stream_release(s->of.http2);
+}
+
 static void end_parser(struct protocol_stream *s, enum parser next)
 {
 	if (s->of.any && s->parser == HTTP1)
@@ -125,6 +145,10 @@ static void end_parser(struct protocol_stream *s, enum parser next)
 		dns_stream_release(s->of.dns);
 	else if (s->of.any && s->parser == WEBSOCKET)
 		websocket_stream_release(s->of.websocket);
+	else if (s->of.any && s->parser == HTTP2)
+		end_http2(s);
+	else if (s->of.any && s->parser == QUIC)
+		quic_stream_release(s->of.quic);
 	free(s->of.any);
 	s->of.any = NULL;
 	s->parser = next;
@@ -152,6 +176,14 @@ static void begin_parser(struct protocol_stream *s, enum parser parser)
 		s->of.websocket = mem_alloc(sizeof(*s->of.websocket));
 		s->of.websocket->deflate = s->deflate;
 		break;
+	case HTTP2:
+		s->of.http2 = mem_alloc(sizeof(*s->of.http2));
+		s->of.http2->header_max = s->home->cfg.header_max;
+		s->of.http2->client = s->to_client;
+		break;
+	case QUIC:
+		s->of.quic = mem_alloc(sizeof(*s->of.quic));
+		break;
 	case LOOKING:
 	case NOTHING:
 		break;
@@ -173,7 +205,7 @@ struct protocol_stream *protocol_stream_new(struct protocols *p,
 	bool udp_dns = dns || is_dns_port(port, PORT_MDNS) ||
 		       is_dns_port(port, PORT_LLMNR);
 
-	if (ip_protocol != TCP && !(ip_protocol == UDP && udp_dns))
+	if (ip_protocol != TCP && ip_protocol != UDP)
 		return NULL;
 	if (p->counters.streams >= p->cfg.streams_max) {
 		p->counters.refused++;
@@ -182,7 +214,8 @@ struct protocol_stream *protocol_stream_new(struct protocols *p,
 	s = mem_alloc(sizeof(*s));
 	s->home = p;
 	s->dns_port = dns;
-	if (ip_protocol == UDP) {
+	s->udp = ip_protocol == UDP;
+	if (s->udp && udp_dns) {
 		begin_parser(s, DNS);
 		s->of.dns->tcp = false;
 	}
@@ -199,10 +232,15 @@ static void note_upgrade(struct protocol_stream *s, const struct message *m)
 {
 	struct bytes to = m->http->upgrade;
 
-	if (m->http->status != 101)
+	if (m->protocol != MESSAGE_HTTP1 || m->http->status != 101)
 		return;
-	s->to_websocket = to.len == 9 && strncasecmp((const char *)to.p,
-						     "websocket", 9) == 0;
+	s->to = LOOKING;
+	if (to.len == 9 &&
+	    strncasecmp((const char *)to.p, "websocket", 9) == 0)
+		s->to = WEBSOCKET;
+	if (to.len == 3 && strncasecmp((const char *)to.p, "h2c", 3) == 0)
+		s->to = HTTP2;
+	s->to_client = !m->way + 1;
 	s->deflate = websocket_deflate_of(
 		http_field(m->http, "sec-websocket-extensions"), m->way);
 }
@@ -240,6 +278,8 @@ static void end_call(struct protocol_stream *s)
 	struct protocol_counters *c = &s->home->counters;
 
 	s->sink = NULL;
+	if (s->parser == QUIC && quic_stream_done(s->of.quic))
+		end_parser(s, NOTHING);
 	if (s->errors > s->home->cfg.errors_max && s->parser != NOTHING) {
 		end_parser(s, NOTHING);
 		c->gave_up++;
@@ -263,6 +303,10 @@ static enum parser recognise(const struct protocol_stream *s,
 
 	if (tls_looks_like(head))
 		return l->n >= 6 ? TLS : LOOKING;
+	if (http2_looks_like(head))
+		return enough || (l->n >= HTTP2_FRAME_HEAD && !head.p[0])
+			       ? HTTP2
+			       : LOOKING;
 	if (http1_looks_like(head))
 		return enough || memchr(head.p, ' ', head.len) ||
 				       (head.len >= 7 &&
@@ -354,9 +398,10 @@ static void change_over(struct protocol_stream *s, int way, uint64_t offset,
 	s->look[!way].next = other;
 	s->look[way].next = offset;
 	end_parser(s, LOOKING);
-	if (s->to_websocket)
-		begin_parser(s, WEBSOCKET);
-	s->to_websocket = false;
+	if (s->to != LOOKING)
+		begin_parser(s, s->to);
+	s->to = LOOKING;
+	s->to_client = 0;
 	if (!data.len)
 		return;
 	if (s->parser == LOOKING)
@@ -414,9 +459,30 @@ static void feed_parser(struct protocol_stream *s, int way, uint64_t offset,
 		websocket_stream_feed(s->of.websocket, way, offset, data,
 				      sink);
 		break;
+	case HTTP2:
+		if (first)
+			s->of.http2->way[way].next = offset;
+		http2_stream_feed(s->of.http2, way, offset, data, sink);
+		break;
+	case QUIC:
+		quic_stream_feed(s->of.quic, way, offset, data, sink);
+		break;
 	case LOOKING:
 	case NOTHING:
 		break;
+	}
+}
+
+/* Of UDP it is known by a datagram, or not at all. */
+static void look_at_datagram(struct protocol_stream *s, int way,
+			     uint64_t offset, struct bytes data,
+			     const struct message_sink *sink)
+{
+	if (quic_looks_like(data)) {
+		begin_parser(s, QUIC);
+		feed_parser(s, way, offset, data, sink);
+	} else if (++s->datagrams == PROTOCOL_DATAGRAMS) {
+		end_parser(s, NOTHING);
 	}
 }
 
@@ -428,7 +494,9 @@ void protocol_stream_feed(struct protocol_stream *s, int way, uint64_t offset,
 	if (!s || s->parser == NOTHING || !data.len)
 		return;
 	ours = begin_call(s, sink);
-	if (s->parser == LOOKING)
+	if (s->parser == LOOKING && s->udp)
+		look_at_datagram(s, way, offset, data, &ours);
+	else if (s->parser == LOOKING)
 		look_on(s, way, offset, data, &ours);
 	else
 		feed_parser(s, way, offset, data, &ours);
@@ -460,7 +528,9 @@ void protocol_stream_gap(struct protocol_stream *s, int way, uint64_t offset,
 		tls_stream_gap(s->of.tls, way, to, &ours);
 	else if (s->parser == DNS)
 		dns_stream_gap(s->of.dns, way, to, &ours);
-	else
+	else if (s->parser == HTTP2)
+		http2_stream_gap(s->of.http2, way, to, &ours);
+	else if (s->parser == WEBSOCKET)
 		websocket_stream_gap(s->of.websocket, way, to, &ours);
 	s->look[way].joined = true;
 	end_call(s);
@@ -477,6 +547,10 @@ static void end_way(struct protocol_stream *s, int way,
 		dns_stream_end(s->of.dns, way, sink);
 	else if (s->parser == WEBSOCKET)
 		websocket_stream_end(s->of.websocket, way, sink);
+	else if (s->parser == HTTP2)
+		http2_stream_end(s->of.http2, way, sink);
+	else if (s->parser == QUIC)
+		quic_stream_end(s->of.quic, way, sink);
 }
 
 void protocol_stream_end(struct protocol_stream *s,

@@ -4,9 +4,10 @@
  *
  * One object a stream, fed what the flow table delivers.  The first bytes of
  * either direction choose a parser, ports only where bytes cannot; HTTP hands
- * over to WebSocket after an upgrade and to whatever stands behind a CONNECT;
- * a ClientHello at the start of a later slice (STARTTLS and its kin) begins
- * TLS.  When nothing is recognised within the first bytes, a slice costs one
+ * over to WebSocket or HTTP/2 after an upgrade and to whatever stands behind a
+ * CONNECT; a ClientHello at the start of a later slice (STARTTLS and its kin)
+ * begins TLS; a datagram on any port that begins with a QUIC Initial, QUIC.
+ * When nothing is recognised within the first bytes, a slice costs one
  * comparison, and behind PROTOCOL_LOOK bytes nothing at all.
  *
  * Everything is bounded: parsers alive, the memory they hold together, the
@@ -21,8 +22,10 @@
 struct protocol_stream;
 struct protocols;
 
-/* A direction is looked at for a later start of TLS up to here. */
-enum { PROTOCOL_LOOK = 64 << 10 };
+enum {
+	PROTOCOL_LOOK = 64 << 10, /* a later TLS is looked for up to here */
+	PROTOCOL_DATAGRAMS = 4	  /* looked at for QUIC */
+};
 
 struct protocol_config {
 	uint32_t streams_max;  /* parsers alive */
@@ -47,6 +50,7 @@ struct protocol_counters {
 	uint64_t messages, errors;
 	uint64_t messages_dropped;	 /* over messages_max */
 	uint64_t gave_up;		 /* parsers ended by errors_max */
+	uint64_t forgotten; /* messages cut short by HTTP2_STREAMS_MAX */
 };
 
 struct protocols *protocols_new(const struct protocol_config *cfg);
