@@ -2,8 +2,8 @@
 /*
  * weir keygen - a static key pair for one end of a link.
  *
- * Files and output are those of ipcap keygen, so that either program reads
- * what the other wrote.
+ * Files and what --out prints are those of ipcap keygen, so that either program
+ * reads what the other wrote.
  */
 #include "cmd/cmd.h"
 
@@ -22,11 +22,12 @@ struct keygen {
 	bool any_mode;
 };
 
+/* The bare key, for peer=$(weir keygen --public FILE). */
 static void print_public(const struct noise_keypair *pair)
 {
 	char text[KEYFILE_TEXT + 1];
 
-	printf("public key: %s\n", key_text(text, pair->public));
+	printf("%s\n", key_text(text, pair->public));
 }
 
 static void print_both(const struct noise_keypair *pair)
@@ -51,6 +52,7 @@ static int write_file(const struct keygen *k, const struct noise_keypair *pair,
 	if (rc < 0)
 		return rc;
 	fprintf(stderr, "wrote private key to %s\n", k->out);
+	printf("public key: ");
 	print_public(pair);
 	return 0;
 }
@@ -97,7 +99,8 @@ int cmd_keygen(int argc, char **argv)
 		OPT_FLAG('f', "force", &k.force,
 			 "replace a key that FILE holds already"),
 		OPT_TEXT('p', "public", &k.public_of, "FILE",
-			 "print the public key of the one in FILE instead"),
+			 "print the public key of the one in FILE, and nothing "
+			 "else"),
 		CMD_KEYS_ANY_MODE(&k.any_mode),
 		OPT_END()
 	};

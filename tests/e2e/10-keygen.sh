@@ -11,8 +11,8 @@ check_equal 'I27 the key file has 45 bytes' "$(stat -c %s "$T/a.key")" 45
 check_match 'I27 the public key is printed' "^public key: $key\$" "$T/out"
 check_equal 'I27 nothing else is printed' "$(wc -l <"$T/out")" 1
 
-check_equal 'I27 --public prints the matching public key' \
-	"$("$WEIR" keygen --public "$T/a.key")" "$(cat "$T/out")"
+check_equal 'I27 --public prints the matching public key, and only that' \
+	"$("$WEIR" keygen --public "$T/a.key")" "$(sed 's/^public key: //' "$T/out")"
 
 cp "$T/a.key" "$T/before"
 "$WEIR" keygen --out "$T/a.key" >"$T/out2" 2>"$T/err"
@@ -41,7 +41,7 @@ check_match 'I27 and the public one' "^public:  $key\$" "$T/pair"
 sed -n 's/^private: //p' "$T/pair" >"$T/b.key"
 chmod 600 "$T/b.key"
 check_equal 'I27 the two belong together' \
-	"$("$WEIR" keygen --public "$T/b.key" | cut -d' ' -f3)" \
+	"$("$WEIR" keygen --public "$T/b.key")" \
 	"$(sed -n 's/^public:  //p' "$T/pair")"
 
 "$WEIR" keygen --out "$T/c.key" --public "$T/a.key" 2>/dev/null

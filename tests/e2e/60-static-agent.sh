@@ -4,7 +4,7 @@
 
 agent=${WEIR_AGENT:-${WEIR%/*}/weir-agent}
 [ -x "$agent" ] || skip_all "weir-agent is not built here (sanitizers)"
-need strip ldd readelf
+need ldd readelf
 
 check_match 'I68 weir-agent is statically linked' 'static' \
 	<(ldd "$agent" 2>&1)
@@ -14,13 +14,17 @@ check_equal 'I68 it needs no library' \
 	"$(readelf -dW "$agent" | grep -c NEEDED)" 0
 
 mkdir -p "$T/root"
-strip -o "$T/root/weir-agent" "$agent" || die "strip failed"
-size=$(stat -c %s "$T/root/weir-agent")
-check "I68 it has at most 8 MiB when stripped ($size bytes)" \
+cp "$agent" "$T/root/weir-agent"
+size=$(stat -c %s "$agent")
+check "I68 it has at most 8 MiB ($size bytes)" \
 	test "$size" -le $((8 << 20))
 
 for command in capture listen keygen recover version; do
-	check "I68 it has the command $command" "$agent" help "$command"
+	"$agent" help "$command" >"$T/help"
+	check_match "I68 it has the command $command" \
+		"^Usage: weir-agent $command" "$T/help"
+	check_equal "and its help of it does not speak of another program" \
+		"$(sed -n '/^Examples/,$p' "$T/help" | grep '^  weir ')" ''
 done
 "$agent" keygne >/dev/null 2>"$T/err"
 check_equal 'a wrong word is wrong use' $? 2
@@ -40,7 +44,7 @@ check_equal 'I68 it tells the same version' \
 inside keygen --out /agent.key >"$T/public" 2>/dev/null
 check_equal 'I68 it makes a key in an empty root' $? 0
 check_equal 'I68 which the other program reads' \
-	"$("$WEIR" keygen --public "$T/root/agent.key")" "$(cat "$T/public")"
+	"$("$WEIR" keygen --public "$T/root/agent.key")" "$(sed 's/^public key: //' "$T/public")"
 
 # A capture file through a filter, which takes libpcap's compiler.
 sample=${WEIR_BIN%/src/weir}/tools/sample.pcap
