@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/opt.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { LIST_MAX = 4096, NEAR_ENOUGH = 3 };
+enum { LIST_MAX = 4096 };
+
+static const char *program(const struct opt_command *cmd)
+{
+	return cmd->program ? cmd->program : "weir";
+}
 
 static const struct opt *by_name(const struct opt *opts, const char *name,
 				 size_t len)
@@ -46,14 +52,15 @@ static int unknown(const struct opt_command *cmd, const char *word,
 			nearest = o->name;
 		}
 	}
-	if (best <= NEAR_ENOUGH && best < len)
+	/* One wrong letter in four is a slip; more is another word. */
+	if (best <= 1 + len / 4 && best < len)
 		err_set(err, ERR_USAGE,
 			"there is no option %s; did you mean --%s?", word,
 			nearest);
 	else
 		err_set(err, ERR_USAGE,
-			"there is no option %s; weir help %s lists them", word,
-			cmd->name);
+			"there is no option %s; %s help %s lists them", word,
+			program(cmd), cmd->name);
 	free(typed);
 	return ERR_USAGE;
 }
@@ -266,13 +273,13 @@ int opt_parse(const struct opt_command *cmd, int argc, char **argv,
 	args->n = words;
 	if (words > cmd->args_max)
 		return err_set(err, ERR_USAGE,
-			       "\"%s\" is one word too many; usage: weir %s %s",
-			       args->at[cmd->args_max], cmd->name,
-			       cmd->synopsis);
+			       "\"%s\" is one word too many; usage: %s %s %s",
+			       args->at[cmd->args_max], program(cmd),
+			       cmd->name, cmd->synopsis);
 	if (words < cmd->args_min)
 		return err_set(err, ERR_USAGE,
-			       "something is missing; usage: weir %s %s",
-			       cmd->name, cmd->synopsis);
+			       "something is missing; usage: %s %s %s",
+			       program(cmd), cmd->name, cmd->synopsis);
 	return 0;
 }
 
@@ -321,31 +328,83 @@ static void print_default(const struct opt *o, FILE *out)
 	}
 }
 
-void opt_help(const struct opt_command *cmd, FILE *out)
+/* How many columns the first `len` bytes of UTF-8 take. */
+static int columns(const char *text, size_t len)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* Words from column `at` on; lines after the first begin at `indent`. */
+static void print_wrapped(const char *text, int at, int indent, FILE *out)
+{
+	enum { WIDTH = 79 };
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+		int wide = columns(text, len);
+
+		if (at > indent && at + 1 + wide > WIDTH) {
+			fprintf(out, "\n%*s", indent, "");
+			at = indent;
+		} else if (at > indent) {
+			fputc(' ', out);
+			at++;
+		}
+		fwrite(text, 1, len, out);
+		at += wide;
+		text += len + strspn(text + len, " ");
+	}
+	fputc('\n', out);
+}
+
+/* "-l, --listen ADDR:PORT" */
+static int print_spelling(const struct opt *o, FILE *out)
+{
+	int used = fprintf(out, "  ");
+
+	if (o->letter)
+		used += fprintf(out, "-%c, ", o->letter);
+	used += fprintf(out, "--%s", o->name);
+	if (o->arg && takes_value(o))
+		used += fprintf(out, " %s", o->arg);
+	return used;
+}
+
+static void print_option(const struct opt *o, FILE *out)
 {
 	enum { COLUMN = 30 };
+	int used = print_spelling(o, out);
+	char *text = NULL;
+	size_t len;
+	FILE *gather = open_memstream(&text, &len);
 
-	fprintf(out, "Usage: weir %s %s\n\n%s\n", cmd->name, cmd->synopsis,
-		cmd->about);
+	assert(gather);
+	fputs(o->help, gather);
+	print_default(o, gather);
+	if (o->env)
+		fprintf(gather, " [%s]", o->env);
+	fclose(gather);
+	if (used > COLUMN - 2)
+		fputc('\n', out), used = 0;
+	fprintf(out, "%*s", COLUMN - used, "");
+	print_wrapped(text, COLUMN, COLUMN, out);
+	free(text);
+}
+
+void opt_help(const struct opt_command *cmd, FILE *out)
+{
+	fprintf(out, "Usage: %s %s%s%s\n\n%s\n", program(cmd), cmd->name,
+		*cmd->synopsis ? " " : "", cmd->synopsis, cmd->about);
 	if (cmd->opts->kind != OPT_KIND_END)
 		fputs("\nOptions:\n", out);
-	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++) {
-		int used = fprintf(out, "  ");
-
-		if (o->letter)
-			used += fprintf(out, "-%c, ", o->letter);
-		used += fprintf(out, "--%s", o->name);
-		if (o->arg && takes_value(o))
-			used += fprintf(out, " %s", o->arg);
-		fprintf(out, "%*s%s", used < COLUMN ? COLUMN - used : 2, "",
-			o->help);
-		print_default(o, out);
-		if (o->env)
-			fprintf(out, " [%s]", o->env);
-		fputc('\n', out);
-	}
+	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++)
+		print_option(o, out);
 	if (cmd->examples)
-		fprintf(out, "\nExamples:\n%s\n", cmd->examples);
+		fprintf(out, "\nExamples:\n%s", cmd->examples);
 }
 
 /* Text in roff: nothing in it may be taken for a request or an escape. */
@@ -370,9 +429,11 @@ static void roff(const char *text, FILE *out)
 static void roff_title(const char *name, FILE *out)
 {
 	fputs(".TH WEIR\\-", out);
-	for (; *name; name++)
-		fputc(*name == ' ' ? '-' : toupper((unsigned char)*name), out);
-	fputs(" 1 \"\" weir\n.SH NAME\n", out);
+	for (const char *p = name; *p; p++)
+		fputc(*p == ' ' ? '-' : toupper((unsigned char)*p), out);
+	fputs(" 1 \"\" weir\n.SH NAME\nweir\\-", out);
+	for (const char *p = name; *p; p++)
+		fputs(*p == ' ' ? "\\-" : (char[]){ *p, 0 }, out);
 }
 
 static void roff_option(const struct opt *o, FILE *out)
@@ -395,15 +456,15 @@ static void roff_option(const struct opt *o, FILE *out)
 
 void opt_manual(const struct opt_command *cmd, FILE *out)
 {
-	size_t first = strcspn(cmd->about, ".\n");
-
 	roff_title(cmd->name, out);
-	fprintf(out, "weir %s \\- %.*s\n.SH SYNOPSIS\n.B weir %s\n", cmd->name,
-		(int)first, cmd->about, cmd->name);
+	fprintf(out, " \\- %s\n.SH SYNOPSIS\n.B %s %s\n",
+		cmd->one_line ? cmd->one_line : cmd->name, program(cmd),
+		cmd->name);
 	roff(cmd->synopsis, out);
-	fputs("\n.SH DESCRIPTION\n.nf\n", out);
+	/* Lines are filled, but for those that begin with blanks. */
+	fputs("\n.SH DESCRIPTION\n", out);
 	roff(cmd->about, out);
-	fputs("\n.fi\n", out);
+	fputs("\n", out);
 	if (cmd->opts->kind != OPT_KIND_END)
 		fputs(".SH OPTIONS\n", out);
 	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++)

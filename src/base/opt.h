@@ -82,7 +82,9 @@ struct opt {
 
 /* What a command is, for its help and its manual page. */
 struct opt_command {
+	const char *program;  /* NULL is weir */
 	const char *name;     /* "agent capture" */
+	const char *one_line; /* the name of the manual page says it */
 	const char *synopsis; /* "[OPTIONS] FILE…", after the name */
 	const char *about;    /* paragraphs, printed above the options */
 	const char *examples; /* lines, printed below them; or NULL */
@@ -105,7 +107,10 @@ struct opt_args {
 int opt_parse(const struct opt_command *cmd, int argc, char **argv,
 	      struct opt_args *args, struct err *err);
 
-/* Print the help, with each option's present value as its default. */
+/*
+ * Print the help, 80 columns wide, with each option's present value as its
+ * default.
+ */
 void opt_help(const struct opt_command *cmd, FILE *out);
 
 /* The same as a manual page of section 1, in roff. */

@@ -439,10 +439,10 @@ int cmd_agent_capture(int argc, char **argv)
 		.name = "agent capture",
 		.synopsis = "[--iface IFACE | --pcap-file FILE] [OPTIONS]",
 		.about = "Capture an interface, or take a capture file, into "
-			 "the crash-safe spool DIR/srcN.\nEnds on SIGTERM or "
-			 "SIGINT when everything captured is on disk, and "
-			 "with a file at\nits end.  An interface that is not "
-			 "there, or goes away, is waited for.",
+			 "the crash-safe spool\nDIR/srcN.  Ends on SIGTERM or "
+			 "SIGINT when everything captured is on disk, and\n"
+			 "with a file at its end.  An interface that is not "
+			 "there, or goes away, is\nwaited for.",
 		.examples =
 			"  weir agent capture --iface eth0 -d spool\n"
 			"  weir agent capture --iface any --filter 'not port 22'"

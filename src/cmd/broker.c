@@ -621,7 +621,7 @@ static const char examples[] =
 	"  weir broker --read-spool spool/src1 --listen localhost:4242 \\\n"
 	"      --listen localhost:4243,from=oldest,unit=ns\n"
 	"  tshark -i TCP@127.0.0.1:4242\n"
-	"  nc localhost 4242 | tcpdump -nr -";
+	"  nc localhost 4242 | tcpdump -nr -\n";
 
 static struct opt_list one_text(const char *text)
 {

@@ -5,9 +5,11 @@
 #include "cmd/cmd.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/opt.h"
 #include "base/text.h"
 
@@ -151,20 +153,69 @@ int cmd_main(int argc, char **argv)
 	return c->run(argc - words + 1, argv + words - 1);
 }
 
+/* What a command says of itself, in the words of this program's table. */
+static struct opt_command own(const struct opt_command *cmd)
+{
+	struct opt_command mine = *cmd;
+
+	mine.program = program_name;
+	for (const struct command *c = commands; c->name; c++) {
+		/* weir-agent leaves the "agent" out. */
+		if (c->also && strcmp(c->also, cmd->name) == 0)
+			mine.name = c->name;
+		if (strcmp(c->name, mine.name) == 0)
+			mine.one_line = c->one_line;
+	}
+	return mine;
+}
+
+/* Lines that begin "weir NAME", as one types them with this program. */
+static char *own_examples(const struct opt_command *cmd,
+			  const struct opt_command *own)
+{
+	char *text = mem_text(""), *typed = mem_format("  weir %s", cmd->name);
+	const char *rest = cmd->examples;
+
+	for (const char *at; (at = strstr(rest, typed));) {
+		char *more = mem_format("%s%.*s  %s %s", text, (int)(at - rest),
+					rest, own->program, own->name);
+
+		free(text);
+		text = more;
+		rest = at + strlen(typed);
+	}
+	free(typed);
+	typed = mem_format("%s%s", text, rest);
+	free(text);
+	return typed;
+}
+
+static void print_help(const struct opt_command *cmd)
+{
+	struct opt_command mine = own(cmd);
+	char *examples = NULL;
+
+	if (cmd->examples)
+		mine.examples = examples = own_examples(cmd, &mine);
+	if (as_manual)
+		opt_manual(&mine, stdout);
+	else
+		opt_help(&mine, stdout);
+	free(examples);
+}
+
 bool cmd_begin(const struct opt_command *cmd, int argc, char **argv,
 	       struct opt_args *args, int *status)
 {
+	struct opt_command mine = own(cmd);
 	struct err err = ERR_NONE;
 
-	if (opt_parse(cmd, argc, argv, args, &err) < 0) {
+	if (opt_parse(&mine, argc, argv, args, &err) < 0) {
 		*status = cmd_exit(cmd->name, &err);
 		return false;
 	}
 	if (args->help) {
-		if (as_manual)
-			opt_manual(cmd, stdout);
-		else
-			opt_help(cmd, stdout);
+		print_help(cmd);
 		*status = EXIT_DONE;
 		return false;
 	}
@@ -173,8 +224,10 @@ bool cmd_begin(const struct opt_command *cmd, int argc, char **argv,
 
 int cmd_exit(const char *name, const struct err *err)
 {
+	struct opt_command mine = own(&(struct opt_command){ .name = name });
+
 	if (!err->code)
 		return EXIT_DONE;
-	fprintf(stderr, "%s %s: %s\n", program_name, name, err->text);
+	fprintf(stderr, "%s %s: %s\n", mine.program, mine.name, err->text);
 	return err->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

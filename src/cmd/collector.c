@@ -620,8 +620,8 @@ int cmd_collector(int argc, char **argv)
 		.about = "Mirror an agent's sources over the encrypted link: "
 			 "each packet once, durable\nbefore it is "
 			 "acknowledged, whatever breaks meanwhile.  The agent "
-			 "is weir agent listen\nor ipcap's.  A mirror is a "
-			 "spool and can be served on by weir agent listen.",
+			 "is weir agent\nlisten or ipcap's.  A mirror is a "
+			 "spool and can be served on by weir agent\nlisten.",
 		.examples = "  weir collector --agent 10.10.3.2:7878 "
 			    "--agent-key 8uQ…= -d mirror\n",
 		.opts = opts,

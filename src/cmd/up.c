@@ -608,12 +608,12 @@ int cmd_up(int argc, char **argv)
 		.name = "up",
 		.synopsis = "[OPTIONS] [FILE.pcap|INTERFACE]",
 		.about = "Run everything on this machine: packets of an "
-			 "interface, a capture file or, without\na word, of a "
-			 "sample capture are spooled, carried over an encrypted "
-			 "link to a\nmirror, and served to any reader of "
-			 "PCAP-over-IP.  Keys are made on first start.\nA file "
-			 "is played once, at the speed of its times, and stays "
-			 "readable until Ctrl-C.",
+			 "interface, a capture file or,\nwithout a word, of a "
+			 "sample capture are spooled, carried over an "
+			 "encrypted link\nto a mirror, and served to any reader "
+			 "of PCAP-over-IP.  Keys are made on first\nstart.  A "
+			 "file is played once, at the speed of its times, and "
+			 "stays readable\nuntil Ctrl-C.",
 		.examples = "  weir up\n  weir up eth0\n"
 			    "  weir up --top-speed night.pcap\n"
 			    "  tshark -i TCP@127.0.0.1:4242\n",

@@ -24,6 +24,8 @@ while read -r command; do
 		"$T/help"
 	"$WEIR" "${words[@]}" --help >"$T/help2"
 	check "$command --help is the same" cmp "$T/help" "$T/help2"
+	check_equal "help $command fits a terminal" \
+		"$(LC_ALL=C.UTF-8 grep -E '.{80}' "$T/help")" ''
 	check "weir-${command// /-}(1) is a page" \
 		page_is_clean "$pages/weir-${command// /-}.1"
 	"$WEIR" "${words[@]}" --no-such-option 2>"$T/wrong" >/dev/null

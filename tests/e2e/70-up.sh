@@ -45,7 +45,6 @@ check_equal 'the tcpdump line works as printed' "$(wc -l <"$T/tcpdump")" 20
 
 # -- what a second one, and a taken port, are told -------------------------
 
-"$WEIR" up --state-dir "$T/state" --listen 127.0.0.1:1 >/dev/null 2>"$T/second"
 "$WEIR" up --state-dir "$T/state" --listen "127.0.0.1:$(free_port)" \
 	>/dev/null 2>"$T/second"
 check_equal 'a second one on the same folder exits 1' $? 1
