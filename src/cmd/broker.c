@@ -105,6 +105,7 @@ static struct spool_config spool_config(const struct store *s,
 		cfg.segment_max = s->memory / MEMORY_SEGMENTS;
 		/* What clients still hold when it is removed needs room too. */
 		cfg.keep_max = s->memory / 4 * 3;
+		cfg.keeps_little = true;
 		cfg.reserve = false;
 	}
 	return cfg;

@@ -126,15 +126,20 @@ struct folder {
 	size_t n;
 };
 
-/* "<20 digits>.pcap", "spare-<n>.idx"; section "Files of one spool". */
+/* "<20 digits>.pcap", ".spare-<n>.idx", without the dot once; section "Files
+ * of one spool". */
 static bool name_of_file(const char *name, struct file *out)
 {
 	const char *digits = name, *dot = strrchr(name, '.');
 	size_t n;
 
-	*out = (struct file){ .spare = strncmp(name, "spare-", 6) == 0 };
+	if (name[0] == '.')
+		digits++;
+	*out = (struct file){ .spare = strncmp(digits, "spare-", 6) == 0 };
 	if (out->spare)
 		digits += 6;
+	else if (digits != name)
+		return false;
 	n = strspn(digits, "0123456789");
 	if (!dot || digits + n != dot || n == 0 || strlen(name) > 60 ||
 	    (!out->spare && n != 20))

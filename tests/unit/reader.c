@@ -92,6 +92,75 @@ TEST(I15_a_parked_reader_neither_fills_the_disk_nor_misses_a_number)
 	spool_reader_close(r);
 }
 
+/* How many files that have no name any more this process holds. */
+static int held_without_name(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+	int n = 0;
+
+	CHECK(d != NULL);
+	while ((e = readdir(d))) {
+		char path[300];
+		ssize_t len =
+			readlinkat(dirfd(d), e->d_name, path, sizeof(path) - 1);
+
+		if (len <= 0)
+			continue;
+		path[len] = '\0';
+		n += strstr(path, "spool/src1/") && strstr(path, "(deleted)");
+	}
+	closedir(d);
+	return n;
+}
+
+static uint64_t clock_here;
+
+static uint64_t moved_mono(struct sys *sys)
+{
+	(void)sys;
+	return clock_here;
+}
+
+TEST(I15_a_parked_reader_lets_go_of_a_removed_segment_in_time)
+{
+	struct sys sys = *sys_here();
+	struct spool *s = open_capped(1 << 10, 4 << 10);
+	struct spool_reader_status status;
+	struct spool_reader *r;
+	struct spool_event ev;
+	struct err err = ERR_NONE;
+	struct got g = { 0 };
+
+	sys.mono_ns = moved_mono;
+	clock_here = 0;
+	write_some(s, 3, 5);
+	r = spool_reader_open(&sys, t_path("spool/src1"), &err);
+	CHECK(r != NULL);
+	for (int i = 0; i < 3; i++) {
+		CHECK_OK(spool_reader_next(r, &ev, &err), &err);
+		take_event(r, &ev, &g);
+	}
+	write_and_keep_house(s, 100, 5);
+	for (int i = 0; i < 2; i++) {
+		CHECK_OK(spool_reader_status(r, &status, &err), &err);
+		CHECK_EQ(held_without_name(), 2);
+		clock_here += SPOOL_RETIRED_NS - 1;
+	}
+	clock_here++;
+	CHECK_OK(spool_reader_status(r, &status, &err), &err);
+	CHECK_EQ(held_without_name(), 0);
+	/* What it did not get in time is one gap. */
+	read_on(r, &g);
+	CHECK_EQ(g.gaps, 1);
+	CHECK_EQ(g.gap_from[0], 5);
+	CHECK_EQ(g.gap_reason[0], SPOOL_GAP_RETENTION);
+	CHECK_EQ(g.gap_to[0], status.oldest);
+	CHECK_EQ(g.packets + g.lost, 515);
+	spool_close(s);
+	spool_reader_close(r);
+}
+
 /* -- places ---------------------------------------------------------------- */
 
 static struct got read_here_on(struct spool_reader *r)

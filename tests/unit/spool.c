@@ -2,6 +2,7 @@
 #include "spool_here.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -155,6 +156,74 @@ static struct spool *open_small(uint64_t segment_max)
 
 	cfg.segment_max = segment_max;
 	return open_with(&cfg);
+}
+
+static size_t count_glob(const char *pattern)
+{
+	glob_t g;
+	size_t n = 0;
+
+	if (glob(t_path("spool/src1/%s", pattern), 0, NULL, &g) == 0) {
+		n = g.gl_pathc;
+		globfree(&g);
+	}
+	return n;
+}
+
+TEST(I05_only_segments_match_the_pattern_of_capture_files)
+{
+	struct spool *s = open_small(2 << 10);
+	struct scan_dir names;
+
+	write_some(s, 20, 5);
+	housekeep(s);
+	names = segments_here();
+	CHECK(names.n_segments >= 3);
+	CHECK_EQ(names.n_spares, 1);
+	CHECK_EQ(count_glob("*.pcap"), names.n_segments);
+	CHECK_EQ(count_glob(".spare-*.pcap"), 1);
+	scan_release(&names);
+	spool_close(s);
+	CHECK_EQ(count_glob(".spare-*"), 0);
+}
+
+TEST(spares_under_their_old_names_are_taken_over)
+{
+	static const char *const kinds[] = { "pcap", "idx" };
+	struct spool *s;
+	struct scan_dir names;
+	struct got g;
+
+	/* The last segment has not got its name yet: none, one or both of its
+	 * files; and there is the spare behind it. */
+	for (int named = 0; named < 4; named++) {
+		remove_dir(t_path("spool"));
+		s = open_small(2 << 10);
+		write_some(s, 20, 5);
+		spool_close(s);
+		names = segments_here();
+		for (int k = 0; k < 2; k++) {
+			uint64_t last =
+				names.segments[names.n_segments - 1].number;
+			const char *old =
+				t_path("spool/src1/spare-7.%s", kinds[k]);
+
+			if (!(named & 1 << k))
+				CHECK_EQ(rename(file_of(last, kinds[k]), old),
+					 0);
+			t_save(t_path("spool/src1/spare-8.%s", kinds[k]),
+			       bytes_of("", 0));
+		}
+		scan_release(&names);
+		s = open_small(2 << 10);
+		CHECK_EQ(spool_next(s), 100);
+		CHECK_EQ(count_glob("spare-*"), 0);
+		write_some(s, 1, 5);
+		spool_close(s);
+		g = read_all();
+		CHECK_EQ(g.packets, 105);
+		CHECK_EQ(g.gaps + g.damaged, 0);
+	}
 }
 
 TEST(I03_times_keep_nine_digits)
@@ -441,13 +510,17 @@ static int count_log(const char *word, void (*fn)(void))
 	return n;
 }
 
+static bool keeps_little;
+
 static void fill_to_71_percent(void)
 {
 	struct spool_config cfg = config_here();
 	struct spool_status st;
 	struct spool *s;
 
+	remove_dir(t_path("spool"));
 	cfg.keep_max = 100000;
+	cfg.keeps_little = keeps_little;
 	s = open_with(&cfg);
 	do {
 		write_some(s, 1, 5);
@@ -462,7 +535,12 @@ static void fill_to_71_percent(void)
 
 TEST(I16_one_warning_at_70_percent)
 {
+	keeps_little = false;
 	CHECK_EQ(count_log("may keep", fill_to_71_percent), 1);
+	/* One that is full all the time, as in memory, has nothing to warn of.
+	 */
+	keeps_little = true;
+	CHECK_EQ(count_log("may keep", fill_to_71_percent), 0);
 }
 
 /* -- identity ------------------------------------------------------------ */

@@ -287,7 +287,7 @@ static inline void copy_dir(const char *from, const char *to)
 	while ((e = readdir(d))) {
 		char *a, *b;
 
-		if (e->d_name[0] == '.')
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		a = mem_format("%s/%s", from, e->d_name);
 		b = mem_format("%s/%s", to, e->d_name);

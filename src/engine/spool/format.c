@@ -329,19 +329,27 @@ void segment_name(char out[FILE_NAME_MAX], uint64_t first, const char *kind)
 
 void spare_name(char out[FILE_NAME_MAX], uint64_t number, const char *kind)
 {
+	snprintf(out, FILE_NAME_MAX, ".spare-%" PRIu64 ".%s", number, kind);
+}
+
+void old_spare_name(char out[FILE_NAME_MAX], uint64_t number, const char *kind)
+{
 	snprintf(out, FILE_NAME_MAX, "spare-%" PRIu64 ".%s", number, kind);
 }
 
 int file_name_parse(const char *name, struct file_name *out)
 {
+	static const char dotted[] = ".spare-";
 	char again[FILE_NAME_MAX], digits[24];
-	const char *dot = strchr(name, '.');
-	const char *from;
+	const char *kind, *dot, *from = name;
 	size_t len;
 
-	out->spare = strncmp(name, "spare-", 6) == 0;
-	from = out->spare ? name + 6 : name;
-	len = dot && dot > from ? (size_t)(dot - from) : 0;
+	out->old = strncmp(name, dotted + 1, strlen(dotted + 1)) == 0;
+	out->spare = out->old || strncmp(name, dotted, strlen(dotted)) == 0;
+	if (out->spare)
+		from += strlen(dotted) - out->old;
+	dot = strchr(from, '.');
+	len = dot ? (size_t)(dot - from) : 0;
 	if (len < 1 || len >= sizeof(digits))
 		return ERR_UNKNOWN;
 	memcpy(digits, from, len);
@@ -349,12 +357,15 @@ int file_name_parse(const char *name, struct file_name *out)
 	if (text_to_uint(digits, &out->number) < 0)
 		return ERR_UNKNOWN;
 	out->idx = strcmp(dot, ".idx") == 0;
+	kind = out->idx ? "idx" : "pcap";
 
 	/* One spelling a file: what we would not write ourselves is not ours.
 	 */
-	if (out->spare)
-		spare_name(again, out->number, out->idx ? "idx" : "pcap");
+	if (out->old)
+		old_spare_name(again, out->number, kind);
+	else if (out->spare)
+		spare_name(again, out->number, kind);
 	else
-		segment_name(again, out->number, out->idx ? "idx" : "pcap");
+		segment_name(again, out->number, kind);
 	return strcmp(again, name) == 0 ? 0 : ERR_UNKNOWN;
 }

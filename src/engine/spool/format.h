@@ -88,10 +88,14 @@ uint64_t chain_behind(uint64_t chain, const struct run *r, uint32_t length);
 
 /* "00000000000000000017.pcap"; kind is "pcap" or "idx". */
 void segment_name(char out[FILE_NAME_MAX], uint64_t first, const char *kind);
+/* ".spare-7.pcap": the dot keeps it out of "*.pcap". */
 void spare_name(char out[FILE_NAME_MAX], uint64_t number, const char *kind);
+/* The same as it was called once, without the dot. */
+void old_spare_name(char out[FILE_NAME_MAX], uint64_t number, const char *kind);
 
 struct file_name {
 	bool spare;
+	bool old; /* a spare under its old name */
 	bool idx; /* else .pcap */
 	uint64_t number;
 };

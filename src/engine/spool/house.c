@@ -152,6 +152,18 @@ int house_names(struct spool *s, struct err *err)
 
 /* -- retention ----------------------------------------------------------- */
 
+static void remove_pair(struct sys *sys, const char *dir,
+			const struct scan_pair *pair,
+			char *(*path_of)(const char *, uint64_t, const char *))
+{
+	for (int k = 0; k < 2; k++) {
+		char *path = path_of(dir, pair->number, k ? "idx" : "pcap");
+
+		sys->unlink(sys, path);
+		free(path);
+	}
+}
+
 /* What is left of a sibling when its last segment is gone. */
 static void remove_sibling(struct spool *s, const char *dir)
 {
@@ -162,13 +174,9 @@ static void remove_sibling(struct spool *s, const char *dir)
 	if (scan_list(s->sys, dir, &left, NULL) < 0)
 		return;
 	for (size_t i = 0; i < left.n_spares; i++)
-		for (int k = 0; k < 2; k++) {
-			char *path = spare_path(dir, left.spares[i].number,
-						k ? "idx" : "pcap");
-
-			s->sys->unlink(s->sys, path);
-			free(path);
-		}
+		remove_pair(s->sys, dir, &left.spares[i], spare_path);
+	for (size_t i = 0; i < left.n_old; i++)
+		remove_pair(s->sys, dir, &left.old[i], old_spare_path);
 	scan_release(&left);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		char *path = path_in(dir, names[i]);
@@ -310,7 +318,8 @@ int house_retain(struct spool *s, struct err *err)
 			return err->code;
 	if (!s->cfg.keep_max)
 		return 0;
-	warn_when_nearly_full(s, bytes_of_all(s));
+	if (!s->cfg.keeps_little)
+		warn_when_nearly_full(s, bytes_of_all(s));
 	while (bytes_of_all(s) > s->cfg.keep_max && s->n_kept)
 		if (!house_reap_one(s, err))
 			return err->code;

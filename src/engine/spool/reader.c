@@ -60,7 +60,8 @@ struct spool_reader {
 	uint32_t seed;
 	uint32_t pos; /* next entry */
 	bool checked_heads, reopened;
-	bool limited; /* `limit` is known for good */
+	uint64_t retired_ns; /* when it was first found removed; 0: it is not */
+	bool limited;	     /* `limit` is known for good */
 	uint32_t limit;
 	uint64_t walked_len; /* length of the .idx at the last walk, */
 	uint32_t walked;     /* and the limit that it found */
@@ -206,6 +207,7 @@ static int enter_segment(struct spool_reader *r, uint64_t first,
 	r->seed = entry_seed(r->view.identity.id, first);
 	r->pos = 0;
 	r->checked_heads = r->reopened = r->limited = false;
+	r->retired_ns = 0;
 	r->walked_len = 0;
 	r->block_n = 0;
 	return 0;
@@ -867,6 +869,7 @@ static void follow_scout(struct spool_reader *r, struct spool_reader *scout)
 	r->seed = scout->seed;
 	r->pos = scout->pos;
 	r->checked_heads = r->reopened = false;
+	r->retired_ns = 0;
 	r->limited = scout->limited;
 	r->limit = scout->limit;
 	r->walked_len = scout->walked_len;
@@ -1115,6 +1118,28 @@ static uint64_t bytes_of_source(struct spool_reader *r)
 	return r->bytes;
 }
 
+/* What was removed long ago is held no longer: its blocks count nowhere. */
+static void let_go_of_retired(struct spool_reader *r)
+{
+	uint64_t now = r->sys->mono_ns(r->sys);
+	char *path;
+	int file;
+
+	if (!r->open)
+		return;
+	path = segment_path(r->view.dir, r->first, "idx");
+	file = r->sys->open(r->sys, path, SYS_READ);
+	free(path);
+	if (file >= 0)
+		r->sys->close(r->sys, file);
+	if (file != -ENOENT)
+		r->retired_ns = 0;
+	else if (!r->retired_ns)
+		r->retired_ns = now ? now : 1;
+	else if (now - r->retired_ns >= SPOOL_RETIRED_NS)
+		leave_segment(r);
+}
+
 int spool_reader_status(struct spool_reader *r,
 			struct spool_reader_status *status, struct err *err)
 {
@@ -1123,6 +1148,7 @@ int spool_reader_status(struct spool_reader *r,
 	int rc;
 
 	*err = ERR_NONE;
+	let_go_of_retired(r);
 	*status = (struct spool_reader_status){ .position = r->at,
 						.newest_ns = r->newest_ns };
 	rc = newest_view(r, NULL, &v, err);

@@ -4,8 +4,12 @@
  *
  * A reader has a place: it walks the siblings of a source in order and gives
  * what lies there as events.  It never writes, takes no lock, holds at most
- * one segment open (which stays readable when retention removes it), and never
- * gives what is not durable.  One thread a reader.
+ * one segment open, and never gives what is not durable.  One thread a reader.
+ *
+ * A segment that retention removes stays readable to who has it open, so that
+ * a reader at work loses nothing; but its blocks are free only when the last
+ * one has let go.  Who may stand still for long asks spool_reader_status() now
+ * and then: it lets go of what was removed SPOOL_RETIRED_NS ago.
  */
 #ifndef ENGINE_SPOOL_READER_H
 #define ENGINE_SPOOL_READER_H
@@ -89,6 +93,9 @@ int spool_reader_load(struct spool_reader *r, struct spool_event *ev,
 int spool_reader_chain(struct spool_reader *r, const uint8_t origin[SPOOL_ID],
 		       uint64_t index, uint64_t *chain, struct err *err);
 
+#define SPOOL_RETIRED_NS UINT64_C(10000000000)
+
+/* A RUN event is not valid any more after this call either. */
 struct spool_reader_status {
 	bool exists;
 	struct spool_identity identity; /* of the newest spool */

@@ -138,6 +138,42 @@ static int drop_spare(struct recovery *r, const struct scan_pair *spare,
 	return 0;
 }
 
+static int rename_old(struct recovery *r, uint64_t number, const char *kind,
+		      struct err *err)
+{
+	char *from = old_spare_path(r->dir, number, kind);
+	char *to = spare_path(r->dir, number, kind);
+	int rc = r->sys->rename(r->sys, from, to);
+
+	if (rc < 0)
+		err_disk(err, -rc, "%s cannot be renamed to %s", from, to);
+	/* A crash may have left both names: then renaming does nothing. */
+	if (rc == 0 && (rc = r->sys->unlink(r->sys, from)) < 0 && rc != -ENOENT)
+		err_sys(err, -rc, "%s cannot be removed", from);
+	free(from);
+	free(to);
+	return rc < 0 && rc != -ENOENT ? err->code : 0;
+}
+
+/* Spares had names without a dot once; one of them may be the next segment. */
+static int adopt_old_spares(struct recovery *r, struct err *err)
+{
+	for (size_t i = 0; i < r->names.n_old; i++) {
+		const struct scan_pair *old = &r->names.old[i];
+
+		if ((old->pcap &&
+		     rename_old(r, old->number, "pcap", err) < 0) ||
+		    (old->idx && rename_old(r, old->number, "idx", err) < 0))
+			return err->code;
+	}
+	if (!r->names.n_old)
+		return 0;
+	if (sync_names(r, err) < 0)
+		return err->code;
+	scan_release(&r->names);
+	return scan_list(r->sys, r->dir, &r->names, err);
+}
+
 static struct scan_pair *segment_at(struct recovery *r, uint64_t first)
 {
 	for (size_t i = 0; i < r->names.n_segments; i++)
@@ -707,6 +743,8 @@ int spool_recover(struct sys *sys, const char *dir,
 
 	*out = (struct recovered){ 0 };
 	rc = scan_list(sys, dir, &r.names, err);
+	if (rc == 0)
+		rc = adopt_old_spares(&r, err);
 	if (rc == 0)
 		rc = settle(&r, err);
 	scan_release(&r.names);

@@ -28,12 +28,15 @@ char *spare_path(const char *dir, uint64_t number, const char *kind)
 	return path_in(dir, name);
 }
 
-/* -- names --------------------------------------------------------------- */
+char *old_spare_path(const char *dir, uint64_t number, const char *kind)
+{
+	char name[FILE_NAME_MAX];
 
-struct pairs {
-	struct scan_pair **at;
-	size_t *n;
-};
+	old_spare_name(name, number, kind);
+	return path_in(dir, name);
+}
+
+/* -- names --------------------------------------------------------------- */
 
 static void add_file(void *arg, const char *name)
 {
@@ -44,8 +47,8 @@ static void add_file(void *arg, const char *name)
 
 	if (file_name_parse(name, &file) < 0)
 		return;
-	list = file.spare ? &d->spares : &d->segments;
-	n = file.spare ? &d->n_spares : &d->n_segments;
+	list = file.old ? &d->old : file.spare ? &d->spares : &d->segments;
+	n = file.old ? &d->n_old : file.spare ? &d->n_spares : &d->n_segments;
 	/* Doubling by powers of two, the room is never stored. */
 	if ((*n & (*n - 1)) == 0)
 		*list = mem_grow(*list, (*n ? 2 * *n : 1) * sizeof(**list));
@@ -95,6 +98,7 @@ int scan_list(struct sys *sys, const char *dir, struct scan_dir *out,
 	}
 	out->n_segments = join_pairs(out->segments, out->n_segments);
 	out->n_spares = join_pairs(out->spares, out->n_spares);
+	out->n_old = join_pairs(out->old, out->n_old);
 	return 0;
 }
 
@@ -102,6 +106,7 @@ void scan_release(struct scan_dir *s)
 {
 	free(s->segments);
 	free(s->spares);
+	free(s->old);
 	*s = (struct scan_dir){ 0 };
 }
 

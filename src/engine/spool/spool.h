@@ -64,6 +64,7 @@ struct spool_config {
 	uint64_t keep_max; /* bytes of all files of the source; 0: no limit */
 	uint64_t keep_age_ns; /* 0: no limit */
 	bool reserve;	      /* reserve blocks ahead (fallocate) */
+	bool keeps_little;    /* it is meant to be full: no warning at 70 % */
 	bool begin_anew;      /* begin the next sibling in any case */
 };
 

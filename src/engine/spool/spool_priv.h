@@ -59,6 +59,8 @@ struct scan_dir {
 	size_t n_segments;
 	struct scan_pair *spares; /* ascending; owned */
 	size_t n_spares;
+	struct scan_pair *old; /* spares under their old names; owned */
+	size_t n_old;
 };
 
 /* ERR_GONE when there is no such directory. */
@@ -140,6 +142,7 @@ int scan_ends(struct sys *sys, const char *dir, const struct spool_identity *id,
 /* "dir/00000000000000000017.idx"; the caller frees it. */
 char *segment_path(const char *dir, uint64_t first, const char *kind);
 char *spare_path(const char *dir, uint64_t number, const char *kind);
+char *old_spare_path(const char *dir, uint64_t number, const char *kind);
 
 /* -- recover.c ----------------------------------------------------------- */
 
