@@ -81,8 +81,8 @@ __attribute__((constructor)) static void fill_over_words(void)
 		over_words[w] = times_x(over_words[w - 1], 64);
 }
 
-__attribute__((target("sse4.2"))) static inline uint64_t
-step(uint64_t state, const uint8_t *p)
+__attribute__((target("sse4.2"))) static inline uint64_t step(uint64_t state,
+							      const uint8_t *p)
 {
 	uint64_t word;
 

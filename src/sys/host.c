@@ -104,6 +104,14 @@ static int host_reserve(struct sys *sys, int file, uint64_t bytes)
 	return or_errno(fallocate(file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes));
 }
 
+static void host_write_out(struct sys *sys, int file, uint64_t at, uint64_t len)
+{
+	(void)sys;
+	/* Where it cannot be done it is not needed either. */
+	(void)!sync_file_range(file, (off_t)at, (off_t)len,
+			       SYNC_FILE_RANGE_WRITE);
+}
+
 static int host_sync(struct sys *sys, int file)
 {
 	(void)sys;
@@ -548,6 +556,7 @@ struct sys *sys_host(void)
 		.size = host_size,
 		.truncate = host_truncate,
 		.reserve = host_reserve,
+		.write_out = host_write_out,
 		.sync = host_sync,
 		.sync_dir = host_sync_dir,
 		.rename = host_rename,

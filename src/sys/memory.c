@@ -371,6 +371,15 @@ static int memory_reserve(struct sys *sys, int file, uint64_t bytes)
 	return rc;
 }
 
+static void memory_write_out(struct sys *sys, int file, uint64_t at,
+			     uint64_t len)
+{
+	(void)sys;
+	(void)file;
+	(void)at;
+	(void)len;
+}
+
 static int memory_sync(struct sys *sys, int file)
 {
 	struct memory *m = memory_of(sys);
@@ -607,6 +616,7 @@ struct sys *sys_memory_new(uint64_t limit)
 	m->sys.pwrite = memory_pwrite;
 	m->sys.truncate = memory_truncate;
 	m->sys.reserve = memory_reserve;
+	m->sys.write_out = memory_write_out;
 	m->sys.sync = memory_sync;
 	m->sys.sync_dir = memory_sync_dir;
 	m->sys.rename = memory_rename;

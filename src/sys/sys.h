@@ -47,6 +47,9 @@ struct sys {
 	int (*truncate)(struct sys *, int file, uint64_t bytes);
 	/* Reserve blocks up to `bytes`; the file's size does not change. */
 	int (*reserve)(struct sys *, int file, uint64_t bytes);
+	/* Begin to write these bytes to the disk, without waiting for it and
+	 * without any promise: the next sync has less to do. */
+	void (*write_out)(struct sys *, int file, uint64_t at, uint64_t len);
 	/* Content and size are durable when it returns 0 (fdatasync). */
 	int (*sync)(struct sys *, int file);
 	/* The names in the directory are durable when it returns 0. */

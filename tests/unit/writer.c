@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,11 +14,24 @@
 
 enum { LIMIT_MS = 20000 };
 
+#ifndef __has_feature
+#define __has_feature(what) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) ||           \
+	__has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* The machine, with a disk that counts, stops, or refuses when told to. */
 static struct {
 	struct sys sys; /* first: the calls get it back */
 	_Atomic int syncs, writes;
 	_Atomic bool hold, refuse_sync, refuse_write;
+	_Atomic bool swallow; /* take what is written, and keep nothing */
+	_Atomic bool gated;   /* as many syncs as are let through */
+	_Atomic int let_through;
 	_Atomic int error;
 } moody;
 
@@ -27,6 +41,10 @@ static int moody_sync(struct sys *sys, int file)
 	(void)file;
 	while (atomic_load(&moody.hold))
 		usleep(1000);
+	while (atomic_load(&moody.gated) && !atomic_load(&moody.let_through))
+		usleep(100);
+	if (atomic_load(&moody.gated))
+		atomic_fetch_sub(&moody.let_through, 1);
 	atomic_fetch_add(&moody.syncs, 1);
 	return atomic_load(&moody.refuse_sync) ? -atomic_load(&moody.error) : 0;
 }
@@ -37,6 +55,8 @@ static ssize_t moody_pwrite(struct sys *sys, int file, const void *from,
 	atomic_fetch_add(&moody.writes, 1);
 	if (atomic_load(&moody.refuse_write))
 		return -atomic_load(&moody.error);
+	if (atomic_load(&moody.swallow))
+		return (ssize_t)len;
 	return sys_host()->pwrite(sys, file, from, len, at);
 }
 
@@ -183,6 +203,68 @@ TEST(a_pause_takes_no_room_from_what_follows_it)
 	}
 	stop(w);
 	CHECK_EQ(read_all().packets, i);
+}
+
+/* The housekeeper has made the next segment, and syncs nothing now. */
+static void wait_for_spare(void)
+{
+	for (int i = 0; access(t_path("spool/src1/.spare-2.idx"), F_OK); i++) {
+		CHECK(i < LIMIT_MS / 10);
+		usleep(10000);
+	}
+	usleep(10000);
+}
+
+/* Pages of this process that hold something. */
+static uint64_t resident_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long long pages = 0;
+
+	CHECK(f && fscanf(f, "%*u %llu", &pages) == 1);
+	fclose(f);
+	return pages * 4096;
+}
+
+/*
+ * While the disk is at one MiB the next one is staged, so that never all of it
+ * is durable: a ring would walk through all of its memory.
+ */
+TEST(a_source_that_the_disk_keeps_up_with_stays_in_few_pages)
+{
+	enum { MIB = 1 << 20, SIZE = 1 << 16, A_MIB = MIB / SIZE };
+	static uint8_t data[SIZE - RECORD_HEADER];
+	const struct packet p = { .data = bytes_of(data, sizeof(data)),
+				  .time_ns = 1,
+				  .wire_len = sizeof(data) };
+	struct spool_config cfg = config_here();
+	struct spool_writer_config wcfg = SPOOL_WRITER_CONFIG_DEFAULT;
+	struct spool_writer *w;
+	uint64_t before;
+
+	if (SANITIZED)
+		t_skip("a sanitizer has memory of its own");
+	cfg.segment_max = 256 * MIB;
+	wcfg.staging_max = 128 * MIB;
+	wcfg.commit_min_ns = 0;
+	w = start_with(cfg, wcfg);
+	wait_for_spare();
+	atomic_store(&moody.swallow, true);
+	atomic_store(&moody.gated, true);
+	before = resident_bytes();
+	for (uint64_t n = 0; n < 160; n++) {
+		for (int i = 0; i < A_MIB; i++)
+			CHECK_EQ(spool_writer_put(w, &p, 1), 1);
+		/* The two syncs of one commit. */
+		atomic_store(&moody.let_through, 2);
+		for (int i = 0; atomic_load(&moody.let_through); i++) {
+			CHECK(i < LIMIT_MS);
+			usleep(1000);
+		}
+	}
+	CHECK(resident_bytes() - before < 40 * MIB);
+	atomic_store(&moody.gated, false);
+	stop(w);
 }
 
 TEST(what_finds_no_room_is_one_DROP_at_its_place)

@@ -35,8 +35,6 @@ static int create(struct sys *sys, const char *dir, uint64_t spare,
 			err_disk(err, -rc, "%s: no room for %llu bytes", path,
 				 (unsigned long long)reserve);
 	}
-	if (rc == 0 && (rc = sys->sync(sys, file)) < 0)
-		err_disk(err, -rc, "%s cannot be synced", path);
 	free(path);
 	if (rc == 0)
 		return file;
@@ -75,8 +73,13 @@ int segment_prepare(struct sys *sys, const char *dir, uint64_t spare,
 	if (g.pcap >= 0)
 		g.idx = create(sys, dir, spare, "idx", reserve / 1024,
 			       &g.reserved, err);
-	if (g.pcap >= 0 && g.idx >= 0 && (rc = sys->sync_dir(sys, dir)) < 0)
-		err_disk(err, -rc, "%s cannot be synced", dir);
+	/* Together at the end: the file system's journal is written once. */
+	if (g.pcap >= 0 && g.idx >= 0 &&
+	    ((rc = sys->sync(sys, g.pcap)) < 0 ||
+	     (rc = sys->sync(sys, g.idx)) < 0 ||
+	     (rc = sys->sync_dir(sys, dir)) < 0))
+		err_disk(err, -rc, "%s/spare-%llu cannot be synced", dir,
+			 (unsigned long long)spare);
 	if (g.pcap < 0 || g.idx < 0 || rc < 0) {
 		segment_close(sys, &g);
 		remove_files(sys, dir, &g);

@@ -20,8 +20,8 @@ enum {
 	/* Appending more than this commits by itself. */
 	PENDING_MAX = 32 << 20,
 	PENDING_ITEMS_MAX = 1 << 16,
-	/* One write call; keeps a signal or a slow disk from being far away. */
-	WRITE_MAX = 4 << 20
+	/* One write call, and what the disk begins with meanwhile. */
+	WRITE_MAX = 2 << 20
 };
 
 /* -- appending ----------------------------------------------------------- */
@@ -190,14 +190,28 @@ static const uint8_t *records_of(const struct spool *s, const struct item *item)
 				   : s->copies.p + item->copy;
 }
 
-/* Neighbours in memory become one write. */
+/*
+ * Neighbours in memory become one write, and while the next one is copied into
+ * the cache the disk is at work on it already.
+ */
+static int write_piece(struct spool *s, const uint8_t *from, size_t len,
+		       uint64_t *at)
+{
+	int rc = sys_write_full(s->sys, s->seg.pcap, from, len, *at);
+
+	if (rc == 0)
+		s->sys->write_out(s->sys, s->seg.pcap, *at, len);
+	*at += len;
+	return rc;
+}
+
 static int write_records(struct spool *s, const struct group *g, uint64_t at)
 {
 	const uint8_t *from = NULL;
 	size_t len = 0;
-	int rc;
+	int rc = 0;
 
-	for (size_t i = 0; i < g->n; i++) {
+	for (size_t i = 0; rc == 0 && i < g->n; i++) {
 		const struct item *item = &s->items[i];
 		const uint8_t *p;
 
@@ -205,17 +219,14 @@ static int write_records(struct spool *s, const struct group *g, uint64_t at)
 			continue;
 		p = records_of(s, item);
 		if (len && (from + len != p || len >= WRITE_MAX)) {
-			rc = sys_write_full(s->sys, s->seg.pcap, from, len, at);
-			if (rc < 0)
-				return rc;
-			at += len;
+			rc = write_piece(s, from, len, &at);
 			len = 0;
 		}
 		if (!len)
 			from = p;
 		len += item->run.records.len;
 	}
-	return len ? sys_write_full(s->sys, s->seg.pcap, from, len, at) : 0;
+	return rc == 0 && len ? write_piece(s, from, len, &at) : rc;
 }
 
 static void put_item(struct spool *s, const struct item *item, uint32_t seed,
@@ -294,6 +305,7 @@ static int write_index(struct spool *s, const struct group *g)
 	uint32_t seed = entry_seed(s->identity.id, seg->first);
 	uint64_t offset = seg->length ? seg->length : PCAP_HEADER;
 	uint64_t at = IDX_HEADER + (uint64_t)seg->entries * IDX_ENTRY;
+	int rc;
 
 	buf_clear(&s->out);
 	if (!seg->length) {
@@ -305,7 +317,11 @@ static int write_index(struct spool *s, const struct group *g)
 	assert(offset == g->length);
 	if (g->seal)
 		put_seal(s, g, seed);
-	return sys_write_full(s->sys, seg->idx, s->out.p, s->out.len, at);
+	rc = sys_write_full(s->sys, seg->idx, s->out.p, s->out.len, at);
+	/* So that one commit of the file system's journal has both files. */
+	if (rc == 0)
+		s->sys->write_out(s->sys, seg->idx, at, s->out.len);
+	return rc;
 }
 
 static int refused(struct spool *s, int rc, const char *kind, const char *what,

@@ -2,15 +2,22 @@
 /*
  * writer.c - staging memory, the thread that commits it, and its housekeeper.
  *
- * Staging is one ring of bytes, in which batches lie whole, and a ring of
- * slots that describe them, in the order of the stream.  Only the producer
- * adds, only the writer takes off.  The newest slot may still grow: its state
- * says who may touch it, so neither side ever waits for the other.
+ * Staging is one piece of memory, cut into blocks, in which batches lie whole,
+ * and a ring of slots that describe them, in the order of the stream.  Only the
+ * producer adds, only the writer takes off.  The newest slot may still grow:
+ * its state says who may touch it, so neither side ever waits for the other.
  *
  *	EMPTY -> BUSY -> OPEN -> BUSY -> ... -> CLOSED -> EMPTY
  *	      producer  |  producer            |        writer,
  *	      adds      |  adds more           |        when durable
  *	                +-- writer takes it ---+
+ *
+ * The producer goes on in the lowest block that is free, and not in the one
+ * that was free for the longest time as a ring would: what is in use is then
+ * little more than what is on its way to the disk, it stays in the cache, and
+ * a quiet source never leaves the first pages.  A page that is touched for the
+ * first time costs as much as the packets in it, so a third thread touches
+ * those that come next, ahead of the producer, as soon as it has got that far.
  */
 #include "engine/spool/writer.h"
 
@@ -35,8 +42,11 @@
 
 enum {
 	SLOTS = 1 << 15,
+	BLOCKS_MAX = 64,
+	PAGE = 4096,
+	AHEAD = 4, /* blocks that are made ready for the producer */
 	/* One commit takes this much; the spool never has to commit itself. */
-	TAKE_MAX = 8 << 20,
+	TAKE_MAX = 16 << 20,
 	TAKE_SLOTS = 1 << 13,
 	IDLE_MS = 1000, /* look whether a segment is due to be sealed */
 	HOUSE_MS = 200,
@@ -51,8 +61,8 @@ struct slot {
 	_Atomic uint64_t since_ns; /* mono, when its first packet came */
 	bool is_note;
 	bool has_chain;
-	struct run run; /* records.p points into the ring */
-	uint64_t end;	/* ring position behind it */
+	struct run run; /* records.p points into staging */
+	uint64_t end;	/* position behind it */
 	struct spool_note note;
 };
 
@@ -66,33 +76,41 @@ struct spool_writer {
 	struct spool *spool;
 	struct sys *sys;
 	struct spool_writer_config cfg;
-	uint8_t *ring;
-	uint64_t size;
+	uint8_t *memory;
+	uint64_t size, block;
+	unsigned blocks;
 	struct slot *slots;
-	pthread_t writer, keeper;
-	bool writer_runs, keeper_runs;
-	int durable_fd, wake_fd, keeper_fd;
+	pthread_t writer, keeper, opener;
+	bool writer_runs, keeper_runs, opener_runs;
+	int durable_fd, wake_fd, keeper_fd, opener_fd;
 	_Atomic bool stopping, house_stopping;
 
 	/* the producer's */
-	_Alignas(64) uint64_t pos; /* where the next byte goes; only grows */
-	uint64_t off;		   /* the same as a place in the ring */
-	uint64_t at;		   /* slot that is being filled, or the next */
-	bool growing;		   /* slot `at` was left OPEN */
-	uint64_t index;		   /* of the next packet */
+	_Alignas(64) uint64_t pos; /* bytes staged so far; only grows */
+	uint64_t off, limit; /* the next one's place; where our blocks end */
+	uint64_t open_at; /* from there on the blocks that follow are wanted */
+	/* Which position has to be durable for a block to be free. */
+	uint64_t busy_to[BLOCKS_MAX];
+	uint64_t at;	/* slot that is being filled, or the next */
+	bool growing;	/* slot `at` was left OPEN */
+	uint64_t index; /* of the next packet */
 	_Atomic uint64_t next, staged_to; /* index and pos, for the others */
 	_Atomic uint64_t calls;		  /* that may have staged something */
 	struct losses losses[2];
 	_Atomic uint64_t dropped[2];
 
 	/* the writer's */
-	_Alignas(64) _Atomic uint64_t freed; /* ring position */
-	_Atomic uint64_t tail;		     /* first slot not durable */
-	uint64_t taken;			     /* first slot not appended */
+	_Alignas(
+		64) _Atomic uint64_t freed; /* position; all below is durable */
+	_Atomic uint64_t tail;		    /* first slot not durable */
+	uint64_t taken;			    /* first slot not appended */
 	_Atomic uint64_t durable;
 	_Atomic bool sleeping, degraded, hurry;
 	_Atomic uint64_t commit_last, commit_max;
 	_Atomic uint64_t dropped_when_degraded;
+
+	/* the opener's */
+	_Atomic uint64_t wanted; /* bytes of memory that are to be ready */
 	pthread_mutex_t trouble_lock;
 	char trouble[160];
 	struct err last; /* what spool_writer_stop() returns */
@@ -171,39 +189,113 @@ static struct slot *begin_slot(struct spool_writer *w)
 	return s;
 }
 
+/* -- staging memory -- */
+
+static uint64_t all_freed(const struct spool_writer *w)
+{
+	return atomic_load_explicit(&w->freed, memory_order_acquire);
+}
+
+/* The first of the lowest `n` blocks in a row that are free; w->blocks if there
+ * is no such row. */
+static unsigned lowest_free(const struct spool_writer *w, uint64_t n)
+{
+	uint64_t freed = all_freed(w), row = 0;
+
+	for (unsigned b = 0; b < w->blocks; b++) {
+		row = w->busy_to[b] <= freed ? row + 1 : 0;
+		if (row == n)
+			return b + 1 - (unsigned)n;
+	}
+	return w->blocks;
+}
+
+/* Soon the producer will be there: let the pages be made before. */
+static void want_next_blocks(struct spool_writer *w)
+{
+	uint64_t to = w->off / w->block * w->block + (1 + AHEAD) * w->block;
+
+	w->open_at = UINT64_MAX;
+	if (to > w->size)
+		to = w->size;
+	if (to <= atomic_load_explicit(&w->wanted, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&w->wanted, to, memory_order_relaxed);
+	poke(w->opener_fd);
+}
+
 /*
- * `need` bytes in one piece for a new batch, or NULL.  While nothing is staged
- * the ring begins at its start again, so that a quiet source stays in few
- * pages, which are in the cache.
+ * Take `n` free blocks from number b on for `need` bytes; those that we have
+ * already, up to `limit`, are done with when these bytes are.
  */
+static void take_blocks(struct spool_writer *w, unsigned b, uint64_t n,
+			uint64_t need)
+{
+	assert(b + n <= w->blocks);
+	for (uint64_t i = 0; i + 1 < n; i++)
+		w->busy_to[b + i] = w->pos + need;
+	w->busy_to[b + n - 1] = UINT64_MAX;
+	w->limit = (b + n) * w->block;
+	w->open_at = w->limit - w->block / 2;
+}
+
+/* How many more blocks behind our own `need` bytes take up. */
+static uint64_t blocks_for(const struct spool_writer *w, uint64_t need)
+{
+	uint64_t more = w->off + need - w->limit;
+
+	return w->off + need <= w->limit ? 0 : (more + w->block - 1) / w->block;
+}
+
+/* Room for `need` bytes where the last ones end, unless lower blocks are
+ * free. */
+static bool go_on_there(struct spool_writer *w, uint64_t need)
+{
+	uint64_t n = blocks_for(w, need);
+	unsigned next = (unsigned)(w->limit / w->block);
+
+	if (!n)
+		return true;
+	if (!w->limit || next == w->blocks || lowest_free(w, n) != next)
+		return false;
+	w->busy_to[next - 1] = w->pos + need;
+	take_blocks(w, next, n, need);
+	return true;
+}
+
+/* Leave the last block: it is free when all that is staged is durable. */
+static void leave_blocks(struct spool_writer *w)
+{
+	if (w->limit)
+		w->busy_to[w->limit / w->block - 1] = w->pos;
+	w->off = w->limit = 0;
+}
+
+/* `need` bytes in one piece for a new batch, or NULL. */
 static uint8_t *new_room(struct spool_writer *w, uint64_t need)
 {
-	uint64_t freed = atomic_load_explicit(&w->freed, memory_order_acquire);
-	uint64_t free_bytes = w->size - (w->pos - freed);
-	uint64_t skip = w->off ? w->size - w->off : 0;
+	uint64_t n = (need + w->block - 1) / w->block;
+	unsigned b;
 
-	if (freed == w->pos) {
-		/* Nothing is skipped: all of the ring is free from there on. */
-		w->off = 0;
-	} else if (w->off + need > w->size && skip + need <= free_bytes) {
-		w->pos += skip;
-		w->off = 0;
-		free_bytes -= skip;
+	if (all_freed(w) == w->pos)
+		leave_blocks(w);
+	if (!go_on_there(w, need)) {
+		b = lowest_free(w, n);
+		if (b == w->blocks)
+			return NULL;
+		leave_blocks(w);
+		w->off = b * w->block;
+		take_blocks(w, b, n, need);
 	}
-	if (w->off + need > w->size || need > free_bytes)
-		return NULL;
-	return w->ring + w->off;
+	return w->memory + w->off;
 }
 
 /* Is there room behind an open batch, in one piece with it? */
-static bool fits_behind(const struct spool_writer *w, const struct slot *s,
+static bool fits_behind(struct spool_writer *w, const struct slot *s,
 			uint64_t need)
 {
-	uint64_t freed = atomic_load_explicit(&w->freed, memory_order_acquire);
-
 	return s->run.records.len + need <= w->cfg.batch_max &&
-	       s->run.count < RUN_COUNT_MAX && w->off + need <= w->size &&
-	       w->pos + need - freed <= w->size;
+	       s->run.count < RUN_COUNT_MAX && go_on_there(w, need);
 }
 
 static void add_record(struct spool_writer *w, struct slot *s, uint8_t *to,
@@ -226,6 +318,8 @@ static void add_record(struct spool_writer *w, struct slot *s, uint8_t *to,
 		s->run.max_ns = p->time_ns;
 	w->pos += len;
 	w->off += len;
+	if (w->off >= w->open_at)
+		want_next_blocks(w);
 	s->end = w->pos;
 	w->index++;
 }
@@ -242,7 +336,7 @@ static bool stage(struct spool_writer *w, struct slot **s, struct packet p)
 		*s = NULL;
 	}
 	if (*s) {
-		to = w->ring + w->off;
+		to = w->memory + w->off;
 	} else {
 		to = new_room(w, RECORD_HEADER + p.data.len);
 		*s = to ? begin_slot(w) : NULL;
@@ -373,6 +467,8 @@ int spool_writer_put_run(struct spool_writer *w, const struct run *r,
 		s->run.chain = *chain;
 	w->pos += r->records.len;
 	w->off += r->records.len;
+	if (w->off >= w->open_at)
+		want_next_blocks(w);
 	s->end = w->pos;
 	w->index += r->count;
 	close_slot(w, s);
@@ -650,6 +746,34 @@ static void *keep_thread(void *arg)
 	return NULL;
 }
 
+/* -- the opener ---------------------------------------------------------- */
+
+/*
+ * Pages are made in pieces, so that the lock on the address space is never
+ * held for long.  On a kernel that cannot do it (before 5.14) the producer
+ * makes its pages by touching them.
+ */
+static void *open_thread(void *arg)
+{
+	enum { PIECE = 2 << 20 };
+	struct spool_writer *w = arg;
+	uint64_t done = 0;
+
+	while (!atomic_load(&w->house_stopping)) {
+		uint64_t wanted =
+			atomic_load_explicit(&w->wanted, memory_order_relaxed);
+		uint64_t n = wanted - done < PIECE ? wanted - done : PIECE;
+
+		if (!n)
+			nap(w->opener_fd, -1);
+		else if (madvise(w->memory + done, n, MADV_POPULATE_WRITE) < 0)
+			break;
+		else
+			done += n;
+	}
+	return NULL;
+}
+
 /* -- start, stop --------------------------------------------------------- */
 
 static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
@@ -669,14 +793,16 @@ static void release(struct spool_writer *w)
 {
 	spool_set_keeper(w->spool, NULL, NULL);
 	spool_close(w->spool);
-	if (w->ring)
-		munmap(w->ring, w->size);
+	if (w->memory)
+		munmap(w->memory, w->size);
 	if (w->durable_fd >= 0)
 		close(w->durable_fd);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	if (w->keeper_fd >= 0)
 		close(w->keeper_fd);
+	if (w->opener_fd >= 0)
+		close(w->opener_fd);
 	pthread_mutex_destroy(&w->trouble_lock);
 	free(w->slots);
 	free(w);
@@ -690,37 +816,74 @@ static void join(struct spool_writer *w)
 		pthread_join(w->writer, NULL);
 	atomic_store(&w->house_stopping, true);
 	poke(w->keeper_fd);
+	poke(w->opener_fd);
 	if (w->keeper_runs)
 		pthread_join(w->keeper, NULL);
+	if (w->opener_runs)
+		pthread_join(w->opener, NULL);
+}
+
+static int map_memory(struct spool_writer *w, struct err *err)
+{
+	void *p = mmap(NULL, w->size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return err_sys(err, errno,
+			       "no %" PRIu64 " MiB of staging memory",
+			       w->size >> 20);
+	w->memory = p;
+	/* A stall of the disk is no time for a fault at each page. */
+	(void)madvise(p, w->size, MADV_HUGEPAGE);
+	return 0;
+}
+
+static int start_threads(struct spool_writer *w)
+{
+	int rc = start_thread(&w->keeper, keep_thread, w);
+
+	w->keeper_runs = rc == 0;
+	if (rc == 0) {
+		rc = start_thread(&w->writer, write_thread, w);
+		w->writer_runs = rc == 0;
+	}
+	if (rc == 0) {
+		rc = start_thread(&w->opener, open_thread, w);
+		w->opener_runs = rc == 0;
+	}
+	return rc;
 }
 
 static int set_up(struct spool_writer *w, struct err *err)
 {
 	int rc;
 
-	w->ring = mmap(NULL, w->size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (w->ring == MAP_FAILED) {
-		w->ring = NULL;
-		return err_sys(err, errno,
-			       "no %" PRIu64 " MiB of staging memory",
-			       w->size >> 20);
-	}
-	/* A stall of the disk is no time for a fault at each page. */
-	(void)madvise(w->ring, w->size, MADV_HUGEPAGE);
+	if (map_memory(w, err) < 0)
+		return err->code;
 	w->durable_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->keeper_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (w->durable_fd < 0 || w->wake_fd < 0 || w->keeper_fd < 0)
+	w->opener_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->durable_fd < 0 || w->wake_fd < 0 || w->keeper_fd < 0 ||
+	    w->opener_fd < 0)
 		return err_sys(err, errno, "no descriptor for waking threads");
 	spool_set_keeper(w->spool, wake_keeper, w);
-	rc = start_thread(&w->keeper, keep_thread, w);
-	w->keeper_runs = rc == 0;
-	if (rc == 0) {
-		rc = start_thread(&w->writer, write_thread, w);
-		w->writer_runs = rc == 0;
-	}
+	rc = start_threads(w);
 	return rc ? err_sys(err, rc, "no thread for the spool writer") : 0;
+}
+
+/* Blocks of whole pages, no more of them in all than was asked for. */
+static void divide(struct spool_writer *w, uint64_t bytes)
+{
+	const uint64_t grain = BLOCKS_MAX * PAGE;
+
+	w->block = (bytes + grain - 1) / grain * PAGE;
+	if (!w->block)
+		w->block = PAGE;
+	w->blocks = (unsigned)(bytes / w->block);
+	if (!w->blocks)
+		w->blocks = 1;
+	w->size = w->blocks * w->block;
 }
 
 struct spool_writer *spool_writer_start(struct spool *s,
@@ -737,9 +900,10 @@ struct spool_writer *spool_writer_start(struct spool *s,
 	w->cfg = *cfg;
 	if (w->cfg.batch_max > RUN_BYTES_MAX)
 		w->cfg.batch_max = RUN_BYTES_MAX;
-	w->size = (cfg->staging_max + 4095) / 4096 * 4096;
+	divide(w, cfg->staging_max);
+	w->open_at = UINT64_MAX;
 	w->slots = mem_array(SLOTS, sizeof(*w->slots));
-	w->durable_fd = w->wake_fd = w->keeper_fd = -1;
+	w->durable_fd = w->wake_fd = w->keeper_fd = w->opener_fd = -1;
 	w->index = spool_next(s);
 	atomic_store(&w->next, w->index);
 	atomic_store(&w->durable, spool_next(s));

@@ -9,6 +9,12 @@
  * staging is full packets are dropped, counted, and the DROP is recorded at
  * its place.
  *
+ * Staging is reserved at the start but costs memory only as it is used: a
+ * quiet source stays in its first 2 MiB; under load as much is in use as is on
+ * its way to the disk, with some 16 MiB that a third thread makes ready ahead,
+ * so that the producer meets no page for the first time.  What a stall has
+ * once taken is kept.
+ *
  * One producer thread calls put, put_run and note; the others may be called
  * from anywhere.
  */
