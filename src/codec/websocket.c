@@ -111,25 +111,29 @@ static void inflate_message(struct websocket_stream *s, int way,
 	struct websocket_way *w = &s->way[way];
 	struct websocket_frame *m = &w->message;
 	bool cut = false;
+	int rc;
 
 	if (m->cut || w->broken_by_gap)
 		w->inflate_lost = !s->deflate.forget[way];
 	if (m->cut || w->broken_by_gap || w->inflate_lost)
 		return;
-	if (begin_inflate(w) < 0 ||
-	    inflate_some(w, buf_bytes(&w->payload), payload_max(s), out,
-			 &cut) < 0 ||
-	    inflate_some(w, bytes_of(tail, sizeof(tail)), payload_max(s), out,
-			 &cut) < 0) {
+	rc = begin_inflate(w);
+	if (rc == 0)
+		rc = inflate_some(w, buf_bytes(&w->payload), payload_max(s),
+				  out, &cut);
+	if (rc == 0)
+		rc = inflate_some(w, bytes_of(tail, sizeof(tail)),
+				  payload_max(s), out, &cut);
+	if (rc < 0 || s->deflate.forget[way])
+		end_inflate(w);
+	if (rc < 0)
 		w->inflate_lost = !s->deflate.forget[way];
-		end_inflate(w);
+	if (rc < 0 && rc != ERR_LIMIT)
 		return;
-	}
+	/* Of what was too much the beginning is good. */
 	m->inflated = true;
-	m->cut = cut;
+	m->cut = cut || rc < 0;
 	m->payload = buf_bytes(out);
-	if (s->deflate.forget[way])
-		end_inflate(w);
 }
 
 /* -- messages -------------------------------------------------------------------- */
