@@ -13,15 +13,20 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "cmd/bytes_text.h"
+#include "cmd/show_decoded.h"
 #include "cmd/store_text.h"
 #include "codec/base64.h"
 #include "engine/store/view.h"
 
-enum { HEX_ROW = 16 };
+enum { LAYER_MOST = 1 << 30 };
 
 struct show {
 	const char *dir, *direction;
 	bool raw, hex, text, json;
+	bool decoded;
+	const char *layers;
+	uint64_t decoded_max;
 	struct store_view *view;
 	struct store_row row;
 	struct err *err;
@@ -34,39 +39,6 @@ struct show {
 };
 
 /* -- pieces ---------------------------------------------------------------------- */
-
-static void print_hex(uint64_t offset, struct bytes b)
-{
-	for (size_t at = 0; at < b.len; at += HEX_ROW) {
-		size_t n = b.len - at < HEX_ROW ? b.len - at : HEX_ROW;
-
-		printf("%08" PRIx64 " ", offset + at);
-		for (size_t i = 0; i < HEX_ROW; i++)
-			if (i < n)
-				printf(" %02x", b.p[at + i]);
-			else
-				printf("   ");
-		printf("  ");
-		for (size_t i = 0; i < n; i++)
-			putchar(isprint(b.p[at + i]) ? b.p[at + i] : '.');
-		putchar('\n');
-	}
-}
-
-/* Control bytes could command the terminal, so they are written out. */
-static void print_text(struct show *s, struct bytes b)
-{
-	for (size_t i = 0; i < b.len; i++) {
-		uint8_t c = b.p[i];
-
-		if (c == '\n' || c == '\t' || (c >= ' ' && c < 0x7f))
-			putchar(c);
-		else if (c != '\r' || i + 1 == b.len || b.p[i + 1] != '\n')
-			printf("\\x%02x", c);
-	}
-	if (b.len)
-		s->fresh_line = b.p[b.len - 1] == '\n';
-}
 
 static void print_json(const struct show *s, const struct store_piece *piece)
 {
@@ -101,9 +73,9 @@ static int on_piece(void *arg, const struct store_piece *piece)
 	else if (piece->hole)
 		print_hole(s, piece);
 	else if (s->hex)
-		print_hex(piece->offset, piece->data);
+		bytes_print_hex(stdout, piece->offset, piece->data);
 	else
-		print_text(s, piece->data);
+		bytes_print_text(stdout, piece->data, &s->fresh_line);
 	return ferror(stdout);
 }
 
@@ -180,6 +152,21 @@ static int read_id(const char *text, uint64_t *id, struct err *err)
 	return 0;
 }
 
+static void decode(struct show *s)
+{
+	struct show_decoded how = {
+		.mode = s->raw	  ? SHOW_RAW
+			: s->hex  ? SHOW_HEX
+			: s->json ? SHOW_JSON
+				  : SHOW_TEXT,
+		.way = s->direction ? s->direction[0] - 'a' : -1,
+		.layers = s->layers,
+		.out_max = s->decoded_max,
+	};
+
+	show_decoded(s->view, &s->row, &how, s->err);
+}
+
 static void run(struct show *s, const char *text, struct err *err)
 {
 	uint64_t id = 0;
@@ -195,14 +182,18 @@ static void run(struct show *s, const char *text, struct err *err)
 			s->direction);
 	else if (read_id(text, &id, err) == 0)
 		s->view = store_view_open(NULL, s->dir, NULL, err);
-	if (s->view && store_view_row(s->view, id, &s->row, err) == 0)
-		converse(s);
+	if (s->view && store_view_row(s->view, id, &s->row, err) == 0) {
+		if (s->decoded || s->layers)
+			decode(s);
+		else
+			converse(s);
+	}
 	store_view_close(s->view);
 }
 
 int cmd_show(int argc, char **argv)
 {
-	struct show s = { .dir = "store" };
+	struct show s = { .dir = "store", .decoded_max = 16 << 20 };
 	const struct opt opts[] = {
 		OPT_TEXT('d', "store", &s.dir, "DIR", "the store to read"),
 		OPT_FLAG(0, "text", &s.text,
@@ -213,6 +204,13 @@ int cmd_show(int argc, char **argv)
 		OPT_FLAG(0, "json", &s.json, "one JSON object a piece"),
 		OPT_TEXT(0, "direction", &s.direction, "a|b",
 			 "only what this end said"),
+		OPT_FLAG(0, "decoded", &s.decoded,
+			 "message by message, what is chunked or packed undone"),
+		OPT_TEXT(0, "layers", &s.layers, "LIST",
+			 "what to undo, outermost first, instead of \"auto\": "
+			 "as the messages say"),
+		OPT_SIZE(0, "decoded-max", &s.decoded_max, 1, LAYER_MOST,
+			 "how long a decoded body may get"),
 		OPT_END()
 	};
 	const struct opt_command cmd = {
@@ -222,10 +220,18 @@ int cmd_show(int argc, char **argv)
 			"Print a stream of a store: who said what, in the order "
 			"in which the packets\ncame, and what is missing with "
 			"the reason.  ID is what weir streams prints.\nThe "
-			"stream may still be growing.",
+			"stream may still be growing.\n\n"
+			"--decoded prints HTTP and WebSocket messages with "
+			"their bodies as they were\nmeant, and which layers "
+			"that took.  --layers names them: chunked, gzip, zlib,\n"
+			"deflate, raw-deflate, br, zstd, base64, hex, url, "
+			"percent, json, json-base64,\nwebsocket, and auto for "
+			"what a message's head says.",
 		.examples =
 			"  weir show 5f2a90c1d3b47e68 --store store\n"
-			"  weir show 5f2a90c1d3b47e68 --raw --direction b >page\n",
+			"  weir show 5f2a90c1d3b47e68 --raw --direction b >page\n"
+			"  weir show 5f2a90c1d3b47e68 --decoded\n"
+			"  weir show 5f2a90c1d3b47e68 --layers auto,base64\n",
 		.opts = opts,
 		.args_min = 1,
 		.args_max = 1,

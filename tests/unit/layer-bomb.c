@@ -203,8 +203,9 @@ TEST(R38_a_bomb_in_each_coding_stops_at_the_cap)
 		before = begin_measure();
 		c = one(bombs[i].kind, &limits);
 		feed_all(c, buf_bytes(&in));
+		/* A buffer that grows may be there twice for a moment. */
 		check_peak(layer_name(bombs[i].kind), before,
-			   CAP / 1024 + bombs[i].memory_kib);
+			   2 * (CAP / 1024) + bombs[i].memory_kib);
 		CHECK_EQ(layer_chain_output(c).len, CAP);
 		CHECK_EQ(layer_chain_result(c, 0)->status, LAYER_STOPPED);
 		CHECK(strstr(layer_chain_result(c, 0)->why,
@@ -264,7 +265,7 @@ TEST(R38_a_bomb_in_a_bomb_costs_no_more)
 	c = layer_chain_new(&plan, &limits);
 	feed_all(c, buf_bytes(&b));
 	check_peak("gzip in zstd in brotli in gzip", before,
-		   CAP / 1024 + (30 << 10));
+		   2 * (CAP / 1024) + (20 << 10));
 	CHECK_EQ(layer_chain_output(c).len, CAP);
 	CHECK_EQ(layer_chain_result(c, 3)->status, LAYER_STOPPED);
 	CHECK_EQ(layer_chain_result(c, 0)->status, LAYER_STOPPED);

@@ -122,8 +122,7 @@ struct layer_chain {
 	struct link link[LAYER_CHAIN_MAX + 1];
 	struct layer_limits limits;
 	struct buf out;
-	bool full;    /* of no layers at all */
-	bool settled; /* a layer has failed, or met a cap */
+	bool full;
 };
 
 static bool keep(struct layer_chain *c, struct bytes in)
@@ -230,6 +229,14 @@ bool layer_chain_whole(const struct layer_chain *c)
 			return false;
 	}
 	return !c->full;
+}
+
+bool layer_chain_full(const struct layer_chain *c)
+{
+	const struct layer_result *last =
+		c->n ? layer_result(c->link[c->n - 1].layer) : NULL;
+
+	return c->full || (last && last->status == LAYER_STOPPED);
 }
 
 struct layer_span layer_chain_back(const struct layer_chain *c,

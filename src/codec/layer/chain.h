@@ -60,6 +60,9 @@ const struct layer_result *layer_chain_result(const struct layer_chain *c,
 /* Is everything there was to decode decoded? */
 bool layer_chain_whole(const struct layer_chain *c);
 
+/* Was there more output than the limit? */
+bool layer_chain_full(const struct layer_chain *c);
+
 /* The least range of what was fed that gave this range of the output. */
 struct layer_span layer_chain_back(const struct layer_chain *c,
 				   struct layer_span out);

@@ -175,6 +175,7 @@ static void begin_parser(struct protocol_stream *s, enum parser parser)
 	case WEBSOCKET:
 		s->of.websocket = mem_alloc(sizeof(*s->of.websocket));
 		s->of.websocket->deflate = s->deflate;
+		s->of.websocket->payload_max = s->home->cfg.payload_max;
 		break;
 	case HTTP2:
 		s->of.http2 = mem_alloc(sizeof(*s->of.http2));

@@ -31,6 +31,7 @@ struct protocol_config {
 	uint32_t streams_max;  /* parsers alive */
 	uint64_t bytes_max;    /* that they hold together */
 	uint32_t header_max;   /* bytes of an HTTP head */
+	uint32_t payload_max;  /* kept of a WebSocket message; 0: 64 KiB */
 	uint32_t messages_max; /* told a call */
 	uint32_t errors_max;   /* told a stream; then its parser goes */
 };
