@@ -35,7 +35,7 @@
 
 static const char part[] = "analyze";
 
-enum { LOOK_NS = 200000000, FILES_MAX = 4096, QUEUE_MAX = 1 << 20 };
+enum { LOOK_NS = 200000000, LIVE_COMMIT_NS = 100000000, FILES_MAX = 4096, QUEUE_MAX = 1 << 20 };
 
 struct options {
 	struct opt_list files, substrings, regexes, binaries, flags_in,
@@ -43,12 +43,12 @@ struct options {
 	const char *iface, *from, *listen, *spool, *expression, *output, *mode;
 	const char *identity, *metrics_addr, *policy, *store;
 	uint64_t content_max, stream_content_max;
-	bool no_parser, list, promisc, immediate, no_inventory, follow;
+	bool no_parser, list, promisc, immediate, no_inventory, follow, events;
 	uint64_t packets_max, snaplen, ring_bytes, timeout_ms, batch, workers;
 	uint64_t queue, event_queue, health_ms, flows_max, idle_ms, early_bytes;
 	uint64_t early_segments, streams_max, preview, update_packets;
 	uint64_t update_bytes, stream_matches, matches, window;
-	uint64_t half_open_max, hole_ms;
+	uint64_t half_open_max, hole_ms, stream_messages;
 	struct protocol_config parsers;
 	struct cmd_logs logs;
 };
@@ -270,7 +270,10 @@ static void start_store(struct job *j, struct err *err)
 	cfg.dir = j->o->store;
 	cfg.payload_max = j->o->content_max;
 	cfg.stream_max = j->o->stream_content_max;
-	j->keeper = keeper_new(j->analyze, &cfg, err);
+	/* Who looks at what is happening now does not wait for a second. */
+	if (j->n_files == 0 && j->o->follow)
+		cfg.commit_ns = LIVE_COMMIT_NS;
+	j->keeper = keeper_new(j->analyze, &cfg, j->o->stream_messages, err);
 }
 
 static int start_analysis(struct job *j, struct err *err)
@@ -427,6 +430,8 @@ static int start_input(struct job *j, struct err *err)
 		.arg = j->over,
 	};
 
+	if (j->keeper)
+		cfg.memory = keeper_memory(j->keeper);
 	j->input = input_start(&cfg, err);
 	if (j->input && input_address(j->input))
 		log_info(part, "sensors may push to %s",
@@ -451,9 +456,11 @@ static int run(struct job *j, struct err *err)
 {
 	if (compile_patterns(j, err) < 0)
 		return err->code;
-	name_output(j);
-	j->output = output_open(j->output_path, err);
-	if (!j->output || start_analysis(j, err) < 0)
+	if (j->o->events) {
+		name_output(j);
+		j->output = output_open(j->output_path, err);
+	}
+	if (err->code || start_analysis(j, err) < 0)
 		return err->code;
 	j->loop = loop_new(err);
 	if (!j->loop)
@@ -503,12 +510,13 @@ static void end(struct job *j, struct err *err)
 	if (ran && !err->code)
 		log_info(part,
 			 "done: %llu packets, %llu streams, %llu matches, "
-			 "%llu events in %s",
+			 "%llu events%s%s",
 			 (unsigned long long)j->health.now.analyze.packets,
 			 (unsigned long long)j->health.now.analyze.streams,
 			 (unsigned long long)j->health.now.analyze.matches,
 			 (unsigned long long)j->health.now.analyze.events,
-			 j->output_path);
+			 j->output_path ? " in " : "",
+			 j->output_path ? j->output_path : "");
 	analyze_free(j->analyze);
 	parsers_free(j->parsers);
 	match_set_put(j->patterns);
@@ -555,6 +563,7 @@ int cmd_analyze(int argc, char **argv)
 		.mode = "analyze",
 		.policy = "linux",
 		.follow = true,
+		.events = true,
 		.snaplen = 262144,
 		.ring_bytes = 64 << 20,
 		.timeout_ms = 100,
@@ -577,6 +586,7 @@ int cmd_analyze(int argc, char **argv)
 		.hole_ms = 500,
 		.content_max = UINT64_C(16) << 30,
 		.stream_content_max = 1 << 30,
+		.stream_messages = 65536,
 		.parsers = PROTOCOL_CONFIG_DEFAULT,
 		.logs = CMD_LOGS_DEFAULT,
 	};
@@ -604,6 +614,9 @@ int cmd_analyze(int argc, char **argv)
 		OPT_TEXT('o', "output", &o.output, "FILE",
 			 "where the events go; - is standard output (default "
 			 "FILE.jsonl beside the capture, else out.jsonl)"),
+		OPT_FLAG(0, "events", &o.events,
+			 "write the events; --no-events where the store is "
+			 "enough"),
 		OPT_TEXT(0, "store", &o.store, "DIR",
 			 "keep streams and their payload there, for weir "
 			 "streams and weir show"),
@@ -613,6 +626,10 @@ int cmd_analyze(int argc, char **argv)
 		OPT_SIZE(0, "max-stream-content-bytes-per-stream",
 			 &o.stream_content_max, 0, UINT64_C(1) << 50,
 			 "the store: kept of one stream, from its start"),
+		OPT_UINT(0, "max-stream-messages", &o.stream_messages, 0,
+			 UINT32_MAX, "N",
+			 "the store: messages kept of one stream; more are "
+			 "counted"),
 		OPT_TEXT('m', "mode", &o.mode, "MODE",
 			 "analyze, or dump: one event a packet"),
 		OPT_UINT(0, "max-packets", &o.packets_max, 0, UINT64_MAX, "N",

@@ -27,6 +27,7 @@ struct number {
 		return (what);                                                 \
 	}
 NUMBER(packets, a->packets)
+NUMBER(packets_again, a->packets_again)
 NUMBER(bytes, a->bytes)
 NUMBER(events, a->events)
 NUMBER(decode_errors, a->decoded[DECODE_CUT] + a->decoded[DECODE_BROKEN] +
@@ -80,6 +81,8 @@ NUMBER(busiest_packets, a->busiest_packets)
 
 static const struct number numbers[] = {
 	{ "packets", "Packets taken from the source.", true, packets },
+	{ "packets_again", "Packets that an earlier run had followed.", true,
+	  packets_again },
 	{ "bytes", "Bytes of these packets.", true, bytes },
 	{ "events", "Events told.", true, events },
 	{ "decode_errors", "Packets that could not be decoded.", true,

@@ -16,6 +16,19 @@ struct analyze;
 struct err;
 struct input;
 struct output;
+struct stream_source;
+
+/* What is known of earlier runs over a spool; zeros: nothing. */
+struct input_memory {
+	void *arg;
+	/* Every packet before `given` was followed; those from `resume` on
+	 * are needed again.  False: none was. */
+	bool (*where)(void *arg, const uint8_t *origin, uint64_t *resume,
+		      uint64_t *given);
+	/* Packets from `from` on will be given. */
+	int (*go_on)(void *arg, const struct stream_source *source,
+		     uint64_t from, uint64_t given, struct err *err);
+};
 
 /* One of the kinds of source is given.  Texts are borrowed until the stop. */
 struct input_config {
@@ -28,6 +41,7 @@ struct input_config {
 	const char *listen;	/* "host:port" where sensors push */
 	const char *spool;	/* a source's directory */
 	bool follow;		/* a spool: wait for more at its end */
+	struct input_memory memory; /* a spool: it is given marks, too */
 	const char *identity;	/* in place of what the packets tell */
 	const char *expression; /* NULL: everything */
 	uint64_t packets_max;	/* 0: no limit */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * analyze_live.c - sources that have no end of their own: an interface, a
- * feed, sensors that push, a spool.
+ * feed, sensors that push.  A spool has a file of its own.
  */
 #include "cmd/analyze_input_priv.h"
 
@@ -12,15 +12,12 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/cursor.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pcapstream.h"
-#include "codec/record.h"
 #include "engine/capture/filter.h"
 #include "engine/capture/ring.h"
 #include "engine/intake/intake.h"
-#include "engine/spool/reader.h"
 #include "sys/interface.h"
 
 static const char part[] = "analyze";
@@ -353,173 +350,4 @@ int input_read_pushed(struct input *in, struct err *err)
 			say_goodbye(in, &all[i], "is cut off");
 	free(all);
 	return rc;
-}
-
-/* -- a spool
- * ------------------------------------------------------------------------------
- */
-
-struct spool_input {
-	struct input *in;
-	struct spool_reader *reader;
-	const struct stream_source *source;
-	uint8_t origin[ORIGIN_SIZE];
-	uint32_t linktype;
-	struct buf records;
-	struct packet *batch;
-};
-
-/* A spool's own origin is its identity, in a mirror and in the original. */
-static void begin_spool(struct spool_input *s, const struct spool_identity *id)
-{
-	struct stream_source source = { 0 };
-
-	s->linktype = id->linktype;
-	if (s->source && memcmp(s->origin, id->origin, ORIGIN_SIZE) == 0)
-		return;
-	memcpy(s->origin, id->origin, ORIGIN_SIZE);
-	if (s->in->cfg.identity) {
-		s->source = input_source(s->in, id->name, NULL, 0);
-		return;
-	}
-	memcpy(source.origin, id->origin, ORIGIN_SIZE);
-	snprintf(source.name, sizeof(source.name), "%s", id->name);
-	s->source = analyze_source(s->in->cfg.analyze, &source);
-}
-
-static int take_run(struct spool_input *s, struct spool_event *ev,
-		    struct err *err)
-{
-	struct cursor c;
-	uint64_t index = ev->run.first;
-	int n = 0, rc;
-
-	buf_clear(&s->records);
-	rc = spool_reader_load(s->reader, ev, &s->records, err);
-	if (rc == ERR_DAMAGED) {
-		log_warn(part, "%s", err->text);
-		*err = ERR_NONE;
-		return 0; /* the next event is the gap */
-	}
-	if (rc < 0)
-		return rc;
-	c = cursor_on(ev->run.records);
-	while (rc == 0 && c.len && !input_stopped(s->in)) {
-		for (n = 0; n < (int)s->in->cfg.batch &&
-			    record_next(&c, &s->batch[n]) == 0;)
-			n++;
-		if (n == 0)
-			break;
-		rc = input_give(s->in, s->source, s->linktype, s->batch, n,
-				index, err);
-		index += (uint64_t)n;
-	}
-	return rc;
-}
-
-static const char *drop_name(uint16_t reason)
-{
-	switch ((enum spool_drop_reason)reason) {
-	case SPOOL_DROP_KERNEL:
-		return "kernel";
-	case SPOOL_DROP_INTERFACE:
-		return "interface";
-	case SPOOL_DROP_STAGING:
-		return "staging";
-	case SPOOL_DROP_DISK:
-		return "disk";
-	}
-	return "unknown";
-}
-
-static const char *gap_name(uint16_t reason)
-{
-	switch ((enum spool_gap_reason)reason) {
-	case SPOOL_GAP_RETENTION:
-		return "retention";
-	case SPOOL_GAP_DAMAGE:
-		return "damage";
-	case SPOOL_GAP_QUOTA:
-		return "quota";
-	case SPOOL_GAP_UNKNOWN:
-		break;
-	}
-	return "unknown";
-}
-
-/* A DROP says how many came to grief, a GAP which numbers will not come. */
-static void take_note(struct spool_input *s, const struct spool_event *ev)
-{
-	const struct spool_note *note = &ev->note;
-	struct analyze_loss loss = { .index = ev->at,
-				     .packets = note->value,
-				     .begin_ns = note->begin_ns,
-				     .end_ns = note->end_ns };
-
-	if (note->is == SPOOL_IS_DROP) {
-		loss.reason = drop_name(note->reason);
-		atomic_fetch_add(note->reason == SPOOL_DROP_INTERFACE
-					 ? &s->in->dropped_interface
-					 : &s->in->dropped_kernel,
-				 note->value);
-	} else if (note->is == SPOOL_IS_GAP) {
-		loss.reason = gap_name(note->reason);
-		loss.numbered = true;
-		loss.index = note->value;
-		loss.packets = note->value - ev->at;
-	} else {
-		return;
-	}
-	analyze_lost(s->in->cfg.analyze, s->source, &loss);
-}
-
-static int take_event(struct spool_input *s, struct err *err)
-{
-	struct spool_event ev;
-	int rc = spool_reader_next(s->reader, &ev, err);
-
-	if (rc == ERR_DAMAGED) {
-		log_warn(part, "%s", err->text);
-		*err = ERR_NONE;
-		return 0;
-	}
-	if (rc < 0)
-		return rc;
-	switch (ev.kind) {
-	case SPOOL_EVENT_BEGIN:
-		begin_spool(s, ev.identity);
-		break;
-	case SPOOL_EVENT_RUN:
-		return take_run(s, &ev, err);
-	case SPOOL_EVENT_NOTE:
-	case SPOOL_EVENT_GAP:
-		take_note(s, &ev);
-		break;
-	}
-	return 0;
-}
-
-int input_read_spool(struct input *in, struct err *err)
-{
-	struct spool_input s = { .in = in };
-	int rc = 0;
-
-	s.reader = spool_reader_open(sys_host(), in->cfg.spool, err);
-	if (!s.reader)
-		return err->code;
-	s.batch = mem_array(in->cfg.batch, sizeof(*s.batch));
-	while (rc == 0 && !input_stopped(in)) {
-		rc = take_event(&s, err);
-		if (rc != ERR_AGAIN)
-			continue;
-		*err = ERR_NONE;
-		analyze_flush(in->cfg.analyze);
-		rc = in->cfg.follow ? 0 : ERR_END;
-		if (rc == 0)
-			input_wait(in, spool_reader_fd(s.reader), TICK_MS);
-	}
-	spool_reader_close(s.reader);
-	buf_release(&s.records);
-	free(s.batch);
-	return rc == ERR_END ? 0 : rc;
 }

@@ -4,34 +4,55 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "codec/dns.h"
+#include "codec/http1.h"
 #include "codec/message.h"
+#include "codec/tls.h"
 #include "engine/analyze/analyze.h"
 #include "engine/match/match.h"
 #include "engine/store/store.h"
 
+/* A stream that is open, beside its place in the store. */
+struct kept {
+	struct store_stream *in; /* NULL: not kept at all */
+	struct stream *stream;
+	uint64_t last_index, messages, messages_dropped;
+	struct kept *before, *after; /* of those whose row is old */
+	bool stale;
+};
+
 struct keeper_shard {
 	struct store_shard *shard;
 	int slot; /* in a stream's owners */
+	uint64_t messages_max;
+	struct kept *stale;
+	bool left; /* what comes now is not of the conversations */
 };
 
 struct keeper {
+	struct analyze *analyze;
 	struct store *store;
 	struct keeper_shard *shards; /* owned */
 };
 
-static struct store_row row_of(const struct stream *s)
+static struct store_row row_of(const struct stream *s, const struct kept *k)
 {
 	struct store_row row = {
 		.id = s->id,
 		.flow_key = s->flow_key,
 		.flow = *s->flow,
 		.content_kind = (uint8_t)s->kind,
+		.last_index = k->last_index,
 		.matches = s->matches,
+		.matches_dropped = s->matches_dropped,
+		.messages = k->messages,
+		.messages_dropped = k->messages_dropped,
 	};
 
 	memcpy(row.origin, s->source->origin, STORE_ORIGIN);
@@ -41,19 +62,86 @@ static struct store_row row_of(const struct stream *s)
 	return row;
 }
 
+/* -- rows: not with each packet -------------------------------------------- */
+
+static void becomes_stale(struct keeper_shard *ks, struct kept *k)
+{
+	if (k->stale)
+		return;
+	k->stale = true;
+	k->before = NULL;
+	k->after = ks->stale;
+	if (ks->stale)
+		ks->stale->before = k;
+	ks->stale = k;
+}
+
+static void not_stale(struct keeper_shard *ks, struct kept *k)
+{
+	if (!k->stale)
+		return;
+	k->stale = false;
+	if (k->before)
+		k->before->after = k->after;
+	else
+		ks->stale = k->after;
+	if (k->after)
+		k->after->before = k->before;
+}
+
+static void on_settle(void *self)
+{
+	struct keeper_shard *ks = self;
+
+	while (ks->stale) {
+		struct kept *k = ks->stale;
+		struct store_row row = row_of(k->stream, k);
+
+		not_stale(ks, k);
+		store_update(k->in, &row);
+	}
+}
+
+static void on_leave(void *self)
+{
+	((struct keeper_shard *)self)->left = true;
+}
+
+/* -- a stream ---------------------------------------------------------------- */
+
 static void on_opened(void *self, struct stream *s)
 {
-	struct keeper_shard *k = self;
-	struct store_row row = row_of(s);
+	struct keeper_shard *ks = self;
+	struct kept *k = mem_alloc(sizeof(*k));
+	struct store_row row;
 
-	s->owner[k->slot] = store_begin(k->shard, &row);
+	k->stream = s;
+	k->last_index = s->flow->first_index;
+	row = row_of(s, k);
+	k->in = store_begin(ks->shard, &row);
+	s->owner[ks->slot] = k;
+	s->packets_known = store_packets_known(k->in);
+}
+
+static void on_packet(void *self, struct stream *s, int way,
+		      const struct flow_packet *p)
+{
+	struct keeper_shard *ks = self;
+	struct kept *k = s->owner[ks->slot];
+
+	(void)way;
+	k->last_index = p->index;
+	becomes_stale(ks, k);
 }
 
 static void on_slice(void *self, struct stream *s, const struct flow_slice *b)
 {
-	struct keeper_shard *k = self;
+	struct keeper_shard *ks = self;
+	struct kept *k = s->owner[ks->slot];
 
-	store_append(s->owner[k->slot], b->way, b->offset, b->data,
+	if (ks->left)
+		return;
+	store_append(k->in, b->way, b->offset, b->data,
 		     b->from ? b->from->time_ns : s->flow->last_ns,
 		     b->from ? b->from->index : s->flow->first_index);
 }
@@ -61,16 +149,19 @@ static void on_slice(void *self, struct stream *s, const struct flow_slice *b)
 static void on_gap(void *self, struct stream *s, int way, uint64_t offset,
 		   uint64_t len, enum flow_gap why, uint64_t time_ns)
 {
-	struct keeper_shard *k = self;
+	struct keeper_shard *ks = self;
+	struct kept *k = s->owner[ks->slot];
 
-	store_gap(s->owner[k->slot], way, offset, len, why, time_ns);
+	if (!ks->left)
+		store_gap(k->in, way, offset, len, why, time_ns);
 }
 
 static void on_match(void *self, struct stream *s, int way,
 		     const struct match *m)
 {
 	static const char *const kinds[] = { "substring", "regex", "binary" };
-	struct keeper_shard *k = self;
+	struct keeper_shard *ks = self;
+	struct kept *k = s->owner[ks->slot];
 	char pattern[32];
 	struct store_match match = {
 		.way = (uint8_t)way,
@@ -81,17 +172,56 @@ static void on_match(void *self, struct stream *s, int way,
 		.content = m->content,
 	};
 
+	if (ks->left)
+		return;
 	snprintf(pattern, sizeof(pattern), "%s:%" PRIu32,
 		 kinds[m->pattern->kind], m->pattern->id);
 	match.pattern = bytes_of_text(pattern);
-	store_match(s->owner[k->slot], &match);
+	store_match(k->in, &match);
+	becomes_stale(ks, k);
+}
+
+static void on_closed(void *self, struct stream *s)
+{
+	struct keeper_shard *ks = self;
+	struct kept *k = s->owner[ks->slot];
+	struct store_row row = row_of(s, k);
+
+	not_stale(ks, k);
+	if (!ks->left)
+		store_end(k->in, &row);
+	s->owner[ks->slot] = NULL;
+	free(k);
+}
+
+/* -- messages ------------------------------------------------------------------ */
+
+/* The columns of its protocol: what people search for. */
+static void fill_message(struct store_message *to, const struct message *m)
+{
+	if (m->http) {
+		to->method = m->http->method;
+		to->target = m->http->target;
+		to->version = m->http->version;
+		to->code = m->http->status;
+		if (m->http->method.len)
+			to->host = http_field(m->http, "host");
+	}
+	if (m->dns) {
+		to->code = m->dns->rcode;
+		if (m->dns->n_records)
+			to->name = bytes_of_text(m->dns->records[0].name);
+	}
+	if (m->tls)
+		to->host = bytes_of_text(m->tls->sni);
 }
 
 static void on_message(void *self, struct stream *s, const struct message *m)
 {
 	static const char *const kinds[] = { "request", "response", "frame",
 					     "record", "error" };
-	struct keeper_shard *k = self;
+	struct keeper_shard *ks = self;
+	struct kept *k = s->owner[ks->slot];
 	struct store_message to = {
 		.way = (uint8_t)m->way,
 		.protocol = (uint8_t)m->protocol,
@@ -110,58 +240,108 @@ static void on_message(void *self, struct stream *s, const struct message *m)
 		.error = bytes_of_text(m->error ? m->error : ""),
 	};
 
-	store_message(s->owner[k->slot], &to);
+	if (ks->left)
+		return;
+	becomes_stale(ks, k);
+	if (k->messages == ks->messages_max) {
+		k->messages_dropped++;
+		return;
+	}
+	k->messages++;
+	fill_message(&to, m);
+	store_message(k->in, &to);
 }
 
-static void on_changed(void *self, struct stream *s)
-{
-	struct keeper_shard *k = self;
-	struct store_row row = row_of(s);
+/* -- going on where an earlier run stopped ---------------------------------------- */
 
-	store_update(s->owner[k->slot], &row);
+static void on_mark(void *arg, const struct stream_source *source,
+		    uint64_t oldest, uint64_t index)
+{
+	struct keeper *k = arg;
+	struct store_position p = { .resume = oldest, .given = index };
+
+	memcpy(p.origin, source->origin, STORE_ORIGIN);
+	store_put_position(k->store, &p);
 }
 
-static void on_closed(void *self, struct stream *s)
+static bool where(void *arg, const uint8_t *origin, uint64_t *resume,
+		  uint64_t *given)
 {
-	struct keeper_shard *k = self;
-	struct store_row row = row_of(s);
+	struct keeper *k = arg;
+	struct store_position p = { .resume = 0 };
 
-	store_end(s->owner[k->slot], &row);
-	s->owner[k->slot] = NULL;
+	memcpy(p.origin, origin, STORE_ORIGIN);
+	store_position(k->store, &p);
+	*resume = p.resume;
+	*given = p.given;
+	return p.given > 0;
+}
+
+static int go_on(void *arg, const struct stream_source *source, uint64_t from,
+		 uint64_t given, struct err *err)
+{
+	struct keeper *k = arg;
+	uint64_t *begins = NULL;
+	size_t n = 0;
+
+	if (store_resume(k->store, source->origin, from, &begins, &n, err) <
+	    0) {
+		free(begins);
+		return err->code;
+	}
+	analyze_past(k->analyze, source, given, begins, n);
+	return 0;
+}
+
+struct input_memory keeper_memory(struct keeper *k)
+{
+	return (struct input_memory){ k, where, go_on };
+}
+
+/* -- making and ending -------------------------------------------------------------- */
+
+static int hear(struct keeper *k, unsigned worker, uint64_t messages_max,
+		struct err *err)
+{
+	struct keeper_shard *ks = &k->shards[worker];
+	const struct stream_sink sink = {
+		.self = ks,
+		.opened = on_opened,
+		.packet = on_packet,
+		.slice = on_slice,
+		.gap = on_gap,
+		.match = on_match,
+		.message = on_message,
+		.closed = on_closed,
+		.settle = on_settle,
+		.leave = on_leave,
+	};
+
+	ks->shard = store_shard(k->store, (int)worker);
+	ks->messages_max = messages_max;
+	ks->slot = analyze_add_sink(k->analyze, worker, &sink);
+	if (ks->slot < 0)
+		err_set(err, ERR_LIMIT, "there is no place for another sink");
+	return err->code;
 }
 
 struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
-			  struct err *err)
+			  uint64_t messages_max, struct err *err)
 {
 	struct keeper *k = mem_alloc(sizeof(*k));
+	const struct analyze_marks marks = { k, on_mark };
 	struct store_config with = *cfg;
 
 	with.shards = (int)analyze_workers(a);
+	k->analyze = a;
 	k->shards = mem_array((size_t)with.shards, sizeof(*k->shards));
 	k->store = store_open(&with, err);
-	for (int i = 0; k->store && i < with.shards; i++) {
-		struct keeper_shard *ks = &k->shards[i];
-		const struct stream_sink sink = {
-			.self = ks,
-			.opened = on_opened,
-			.slice = on_slice,
-			.gap = on_gap,
-			.match = on_match,
-			.message = on_message,
-			.changed = on_changed,
-			.closed = on_closed,
-		};
-
-		ks->shard = store_shard(k->store, i);
-		ks->slot = analyze_add_sink(a, (unsigned)i, &sink);
-		if (ks->slot < 0) {
-			err_set(err, ERR_LIMIT,
-				"there is no place for another sink");
-			break;
-		}
-	}
-	if (err->code == 0)
+	for (int i = 0; k->store && !err->code && i < with.shards; i++)
+		hear(k, (unsigned)i, messages_max, err);
+	if (err->code == 0) {
+		analyze_hear_marks(a, &marks);
 		return k;
+	}
 	store_close(k->store);
 	free(k->shards);
 	free(k);

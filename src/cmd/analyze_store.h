@@ -2,10 +2,13 @@
 /*
  * analyze_store.h - what analysis finds goes into a store.
  *
- * A sink of every worker's streams; each has a shard of the store.
+ * A sink of every worker's streams; each has a shard of the store.  Of a spool
+ * the store remembers how far it has come, so that a later run goes on there.
  */
 #ifndef CMD_ANALYZE_STORE_H
 #define CMD_ANALYZE_STORE_H
+
+#include "cmd/analyze_input.h"
 
 struct analyze;
 struct err;
@@ -13,10 +16,14 @@ struct keeper;
 struct store_config;
 
 /*
- * Before the first packet.  cfg->shards is filled in.  NULL on failure.
+ * Before the first packet.  cfg->shards is filled in; of a stream at most
+ * messages_max messages are kept.  NULL on failure.
  */
 struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
-			  struct err *err);
+			  uint64_t messages_max, struct err *err);
+
+/* What the input has to know of earlier runs; as long as k. */
+struct input_memory keeper_memory(struct keeper *k);
 
 /*
  * After analyze_finish(): everything is durable when it returns 0.  Frees k,

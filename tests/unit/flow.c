@@ -420,6 +420,61 @@ TEST(an_idle_flow_ends_and_the_next_packet_begins_another)
 	flow_table_free(t);
 }
 
+/* A packet of the past, numbered. */
+static void put_past(struct flow_table *t, struct decoded d, uint64_t index,
+		     enum flow_past past)
+{
+	struct flow_packet p = { .index = index,
+				 .time_ns = time_ns += 1000,
+				 .wire_len = 60,
+				 .past = past };
+
+	flow_table_packet(t, &d, &p);
+}
+
+TEST(X07_in_the_past_flows_begin_where_they_began_and_nowhere_else)
+{
+	struct flow_config cfg = FLOW_CONFIG_DEFAULT;
+	struct flow_table *t = fresh(&cfg);
+	struct decoded d = segment(A_TO_B, 1, 1, TCP_ACK, bytes_of_text("a"));
+	struct flow_counters c;
+
+	put_past(t, d, 10, FLOW_PAST_GOES_ON); /* the tail of an older one */
+	CHECK_STR(text_of(&story), "");
+	CHECK_EQ(flow_table_oldest(t, 77), 77);
+	put_past(t, d, 11, FLOW_PAST_BEGINS);
+	put_past(t, d, 12, FLOW_PAST_GOES_ON);
+	CHECK_STR(text_of(&story), "open;");
+	put_past(t, d, 13, FLOW_PAST_BEGINS); /* one ended in between */
+	CHECK_STR(text_of(&story), "open;closed reused;open;");
+	CHECK_EQ(flow_table_oldest(t, 77), 13);
+	flow_table_counters(t, &c);
+	CHECK_EQ(c.tails, 1);
+	CHECK_EQ(c.open, 1);
+	flow_table_free(t);
+}
+
+TEST(the_oldest_flow_is_known_whichever_ends)
+{
+	struct flow_config cfg = FLOW_CONFIG_DEFAULT;
+	struct flow_table *t = fresh(&cfg);
+
+	for (uint64_t i = 0; i < 5; i++) {
+		struct decoded d = segment(A_TO_B, 1, 1, TCP_ACK,
+					   bytes_of_text("a"));
+
+		d.src_port = (uint16_t)(2000 + i);
+		put_past(t, d, 100 + i, FLOW_PAST_NONE);
+		time_ns += cfg.idle_ns / 4;
+	}
+	CHECK_EQ(flow_table_oldest(t, 0), 100);
+	flow_table_tick(t, time_ns);
+	CHECK_EQ(flow_table_oldest(t, 0), 102);
+	flow_table_finish(t);
+	CHECK_EQ(flow_table_oldest(t, 5), 5);
+	flow_table_free(t);
+}
+
 TEST(the_seed_decides_the_buckets)
 {
 	struct siphash_key a = { 1, 2 }, b = { 1, 3 };

@@ -67,6 +67,7 @@ struct analyze_loss {
 	uint64_t packets;   /* how many are missing; 0: nobody knows */
 	uint64_t begin_ns, end_ns;
 	bool numbered; /* they had indices of their own */
+	bool past;     /* an earlier run has told of it */
 };
 
 /* NULL on failure. */
@@ -80,6 +81,15 @@ unsigned analyze_workers(const struct analyze *a);
  */
 int analyze_add_sink(struct analyze *a, unsigned worker,
 		     const struct stream_sink *sink);
+
+/* Who hears of marks: see analyze_mark(). */
+struct analyze_marks {
+	void *arg;
+	/* On any worker's thread. */
+	void (*passed)(void *arg, const struct stream_source *source,
+		       uint64_t oldest, uint64_t index);
+};
+void analyze_hear_marks(struct analyze *a, const struct analyze_marks *who);
 
 /* -- the source's thread -------------------------------------------------- */
 
@@ -95,6 +105,26 @@ void analyze_packets(struct analyze *a, const struct stream_source *source,
 void analyze_lost(struct analyze *a, const struct stream_source *source,
 		  const struct analyze_loss *loss);
 
+/*
+ * Every packet before `index` has been given.  When all workers have followed
+ * them, analyze_marks.passed hears of it, with the first packet of the oldest
+ * flow that was open then (or `index`): an analysis that begins there can
+ * follow each of them from its start.  `leave`: one will, and the sinks are told.
+ */
+void analyze_mark(struct analyze *a, const struct stream_source *source,
+		  uint64_t index, bool leave);
+
+/*
+ * Packets of this source before `given` have been followed by an earlier run,
+ * in which flows began with the packets begins[] (ascending; taken, from malloc).  They
+ * are followed again, counted as packets_again, and begin no other flow.
+ */
+void analyze_past(struct analyze *a, const struct stream_source *source,
+		  uint64_t given, uint64_t *begins, size_t n);
+
+/* All flows end here, as at the end of the input; others may follow. */
+void analyze_end_flows(struct analyze *a);
+
 /* Nothing more is there now: what waits in batches and buffers goes on. */
 void analyze_flush(struct analyze *a);
 
@@ -108,6 +138,7 @@ void analyze_finish(struct analyze *a);
 
 struct analyze_counters {
 	uint64_t packets, bytes;
+	uint64_t packets_again; /* of an earlier run; in no other number here */
 	uint64_t decoded[DECODE_STATUSES];
 	uint64_t source_gaps, source_lost; /* as the source told */
 	uint64_t queue_dropped;

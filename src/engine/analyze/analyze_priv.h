@@ -19,6 +19,16 @@ struct shared_counts {
 	atomic_uint_fast64_t matches;
 };
 
+/* On its way through all workers; whoever comes last tells and frees it. */
+struct mark {
+	const struct analyze_marks *who;
+	const struct stream_source *source;
+	uint64_t index, now_ns;
+	bool leave;
+	atomic_uint_fast64_t oldest;
+	atomic_uint left; /* workers that it has not passed */
+};
+
 /* -- events.c ----------------------------------------------------------------
  */
 
@@ -33,6 +43,9 @@ struct events {
 void events_init(struct events *e, struct output *output, uint32_t waiting_max);
 void events_flush(struct events *e);
 void events_release(struct events *e);
+
+/* Nobody reads them: an event is counted, not written. */
+bool events_silent(struct events *e);
 
 void events_packet(struct events *e, uint32_t linktype, const struct packet *p);
 /* `kind` is "stream_open", "stream_update" or "stream_close"; p may be NULL. */
@@ -82,6 +95,8 @@ void shard_packet(struct shard *sh, uint32_t linktype, const struct decoded *d,
 		  const struct flow_packet *p, uint64_t now_ns);
 void shard_lost(struct shard *sh, uint64_t now_ns);
 void shard_tick(struct shard *sh, uint64_t now_ns);
+void shard_mark(struct shard *sh, struct mark *m);
+void shard_end_flows(struct shard *sh, uint64_t now_ns);
 void shard_finish(struct shard *sh, uint64_t now_ns);
 /* Write what waits and publish the counts. */
 void shard_flush(struct shard *sh);
@@ -105,9 +120,10 @@ struct worker *worker_start(struct shard *sh, uint32_t queue_packets,
 bool worker_packet(struct worker *w, const struct stream_source *source,
 		   uint32_t linktype, const struct decoded *d,
 		   const struct flow_packet *p, uint64_t now_ns, bool wait);
-enum worker_order { WORKER_LOST = 1, WORKER_TICK };
+enum worker_order { WORKER_LOST = 1, WORKER_TICK, WORKER_END, WORKER_MARK };
 void worker_order(struct worker *w, enum worker_order what, uint64_t now_ns,
 		  bool wait);
+void worker_mark(struct worker *w, struct mark *m); /* waits for room */
 void worker_flush(struct worker *w, bool wait);
 
 /* How many packets wait; any thread. */

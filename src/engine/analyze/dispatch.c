@@ -15,7 +15,7 @@
 
 /* What the dispatcher counts; only numbers of 64 bits. */
 struct counts {
-	uint64_t packets, bytes, decoded[DECODE_STATUSES];
+	uint64_t packets, bytes, packets_again, decoded[DECODE_STATUSES];
 	uint64_t source_gaps, source_lost, queue_dropped, events;
 	struct defrag_counters defrag;
 };
@@ -23,6 +23,7 @@ struct counts {
 struct analyze {
 	struct analyze_config cfg;
 	struct shared_counts shared;
+	struct analyze_marks marks;
 	struct siphash_key key; /* chooses the shard */
 	struct shard *shards[ANALYZE_WORKERS_MAX];
 	struct worker *workers[ANALYZE_WORKERS_MAX]; /* NULL: no threads */
@@ -35,6 +36,10 @@ struct analyze {
 	const struct stream_source *source;
 	uint32_t linktype;
 	uint64_t now_ns;
+	/* What an earlier run has followed of a source. */
+	const struct stream_source *past_source; /* NULL: nothing */
+	uint64_t past_given, *begins;		 /* owned */
+	size_t n_begins, next_begin;
 	bool dropping; /* a hole of our own making: `drop` */
 	struct analyze_loss drop;
 
@@ -112,6 +117,11 @@ int analyze_add_sink(struct analyze *a, unsigned worker,
 	return shard_add_sink(a->shards[worker], sink);
 }
 
+void analyze_hear_marks(struct analyze *a, const struct analyze_marks *who)
+{
+	a->marks = *who;
+}
+
 void analyze_free(struct analyze *a)
 {
 	if (!a)
@@ -123,6 +133,7 @@ void analyze_free(struct analyze *a)
 	for (size_t i = 0; i < a->n_sources; i++)
 		free(a->sources[i]);
 	free(a->sources);
+	free(a->begins);
 	defrag_free(a->defrag);
 	events_release(&a->events);
 	match_set_put(a->cfg.patterns);
@@ -177,6 +188,7 @@ void analyze_counters(struct analyze *a, struct analyze_counters *c)
 	counts_read(&d, a->published, sizeof(d));
 	*c = (struct analyze_counters){
 		.packets = d.packets,
+		.packets_again = d.packets_again,
 		.bytes = d.bytes,
 		.source_gaps = d.source_gaps,
 		.source_lost = d.source_lost,
@@ -287,6 +299,31 @@ static void take(struct analyze *a, const struct flow_packet *p)
 		dispatch(a, &d, p);
 }
 
+/* Indices rise, so one step a known beginning is enough. */
+static enum flow_past past_of(struct analyze *a, uint64_t index)
+{
+	while (a->next_begin < a->n_begins &&
+	       a->begins[a->next_begin] < index)
+		a->next_begin++;
+	if (a->next_begin < a->n_begins && a->begins[a->next_begin] == index)
+		return FLOW_PAST_BEGINS;
+	if (index < a->past_given)
+		return FLOW_PAST_GOES_ON;
+	if (a->next_begin == a->n_begins)
+		a->past_source = NULL;
+	return FLOW_PAST_NONE;
+}
+
+static void count(struct analyze *a, const struct flow_packet *p)
+{
+	if (a->past_source && p->index < a->past_given) {
+		a->counts.packets_again++;
+		return;
+	}
+	a->counts.packets++;
+	a->counts.bytes += p->frame.len;
+}
+
 void analyze_packets(struct analyze *a, const struct stream_source *source,
 		     uint32_t linktype, const struct packet *p, int n,
 		     uint64_t first)
@@ -294,12 +331,14 @@ void analyze_packets(struct analyze *a, const struct stream_source *source,
 	use_source(a, source);
 	a->linktype = linktype;
 	for (int i = 0; i < n; i++) {
-		const struct flow_packet packet = { first + (uint64_t)i,
-						    p[i].time_ns, p[i].wire_len,
-						    p[i].data };
+		struct flow_packet packet = { .index = first + (uint64_t)i,
+					      .time_ns = p[i].time_ns,
+					      .wire_len = p[i].wire_len,
+					      .frame = p[i].data };
 
-		a->counts.packets++;
-		a->counts.bytes += p[i].data.len;
+		if (a->past_source && a->past_source == source)
+			packet.past = past_of(a, packet.index);
+		count(a, &packet);
 		if (a->cfg.dump)
 			events_packet(&a->events, linktype, &p[i]);
 		else
@@ -312,8 +351,10 @@ void analyze_lost(struct analyze *a, const struct stream_source *source,
 		  const struct analyze_loss *loss)
 {
 	use_source(a, source);
-	a->counts.source_lost += loss->packets;
-	tell_loss(a, loss);
+	if (!loss->past) {
+		a->counts.source_lost += loss->packets;
+		tell_loss(a, loss);
+	}
 	if (a->n == 1)
 		shard_lost(a->shards[0], a->now_ns);
 	else
@@ -321,6 +362,48 @@ void analyze_lost(struct analyze *a, const struct stream_source *source,
 			worker_order(a->workers[i], WORKER_LOST, a->now_ns,
 				     !a->cfg.live);
 	publish(a);
+}
+
+void analyze_mark(struct analyze *a, const struct stream_source *source,
+		  uint64_t index, bool leave)
+{
+	struct mark *m = mem_alloc(sizeof(*m));
+
+	m->who = &a->marks;
+	m->source = source;
+	m->index = index;
+	m->now_ns = a->now_ns;
+	m->leave = leave;
+	atomic_store(&m->oldest, index);
+	atomic_store(&m->left, a->n);
+	for (unsigned i = 0; i < a->n; i++) {
+		if (a->n == 1)
+			shard_mark(a->shards[i], m);
+		else
+			worker_mark(a->workers[i], m);
+	}
+}
+
+void analyze_past(struct analyze *a, const struct stream_source *source,
+		  uint64_t given, uint64_t *begins, size_t n)
+{
+	free(a->begins);
+	a->begins = begins;
+	a->n_begins = n;
+	a->next_begin = 0;
+	a->past_given = given;
+	a->past_source = given || n ? source : NULL;
+}
+
+void analyze_end_flows(struct analyze *a)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		if (a->n == 1)
+			shard_end_flows(a->shards[i], a->now_ns);
+		else
+			worker_order(a->workers[i], WORKER_END, a->now_ns,
+				     true);
+	}
 }
 
 void analyze_flush(struct analyze *a)

@@ -51,6 +51,12 @@ static void end_line(struct events *e)
 		events_flush(e);
 }
 
+bool events_silent(struct events *e)
+{
+	e->count += e->output == NULL;
+	return e->output == NULL;
+}
+
 /* -- the envelope ------------------------------------------------------------
  */
 
@@ -259,6 +265,8 @@ static void put_stream(struct buf *b, const struct stream *s, uint32_t preview)
 void events_stream(struct events *e, const char *kind, const struct stream *s,
 		   uint32_t preview, int way, const struct flow_packet *p)
 {
+	if (events_silent(e))
+		return;
 	events_begin(e, "stream_inventory", kind, s, way,
 		     p ? p->time_ns : s->flow->last_ns, p ? p->frame.len : 0);
 	put_stream(&e->lines, s, preview);
@@ -321,6 +329,8 @@ void events_match(struct events *e, const struct stream *s, int way,
 {
 	struct buf *b = &e->lines;
 
+	if (events_silent(e))
+		return;
 	events_begin(e, "pattern", "pattern_match", s, way, time_ns,
 		     m->end - m->start);
 	json_hex64(b, "stream_id", s->id);
@@ -343,6 +353,8 @@ void events_gap(struct events *e, const struct stream *s, int way,
 {
 	struct buf *b = &e->lines;
 
+	if (events_silent(e))
+		return;
 	events_begin(e, "stream", "stream_gap", s, way, time_ns, 0);
 	json_hex64(b, "stream_id", s->id);
 	json_word(b, "direction", way_names[way]);
@@ -361,6 +373,8 @@ void events_source_gap(struct events *e, const struct stream_source *source,
 {
 	struct buf *b = &e->lines;
 
+	if (events_silent(e))
+		return;
 	begin_line(b, "source", "source_gap", loss->end_ns, 0, linktype);
 	json_begin(b, "fields");
 	json_word(b, "source", source->name);
@@ -378,6 +392,8 @@ void events_packet(struct events *e, uint32_t linktype, const struct packet *p)
 {
 	struct buf *b = &e->lines;
 
+	if (events_silent(e))
+		return;
 	begin_line(b, "packet", "raw_packet", p->time_ns, p->data.len,
 		   linktype);
 	json_begin(b, "fields");

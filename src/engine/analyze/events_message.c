@@ -381,6 +381,8 @@ void events_message(struct events *e, const struct stream *s,
 {
 	char type[48];
 
+	if (events_silent(e))
+		return;
 	events_begin(e, "protocol_message", event_type(m, type), s, m->way,
 		     time_ns, m->all.end - m->all.start);
 	put_message(&e->lines, s, m);

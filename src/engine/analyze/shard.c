@@ -9,6 +9,7 @@
 #include "engine/analyze/analyze_priv.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -18,7 +19,8 @@
 enum {
 	SLAB = 256,	 /* streams made at once */
 	HEAD_LEAST = 64, /* bytes of a start, for the service's sake */
-	GUESS_SLICES = 4 /* datagrams of a direction that are looked at */
+	GUESS_SLICES = 4, /* datagrams of a direction that are looked at */
+	SETTLE_NS = 100000000
 };
 
 /* Memory that is given out again; what is free is linked by its first bytes. */
@@ -39,6 +41,7 @@ struct shard {
 	struct stream_sink sinks[STREAM_SINKS_MAX];
 	int n_sinks;
 	struct events events;
+	uint64_t settled_ns; /* monotonic; when the sinks were last told */
 
 	/* The packet that is being taken. */
 	const struct stream_source *source;
@@ -75,8 +78,29 @@ void counts_read(void *to, atomic_uint_fast64_t *from, size_t size)
 		words[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
 }
 
+static uint64_t mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void settle(struct shard *sh, uint64_t now)
+{
+	sh->settled_ns = now;
+	for (int i = 0; i < sh->n_sinks; i++)
+		if (sh->sinks[i].settle)
+			sh->sinks[i].settle(sh->sinks[i].self);
+}
+
 void shard_publish(struct shard *sh)
 {
+	uint64_t now = mono_ns();
+
+	if (now - sh->settled_ns >= SETTLE_NS)
+		settle(sh, now);
+
 	sh->counts.events = sh->events.count;
 	flow_table_counters(sh->table, &sh->counts.flow);
 	counts_publish(sh->published, &sh->counts, sizeof(sh->counts));
@@ -273,6 +297,7 @@ static void on_opened(void *self, struct flow *f)
 	};
 	f->owner = s;
 	TELL(sh, opened, s);
+	f->packets_known = s->packets_known;
 }
 
 /* Keep the start of a direction, up to the first hole. */
@@ -507,8 +532,42 @@ void shard_finish(struct shard *sh, uint64_t now_ns)
 	shard_flush(sh);
 }
 
+void shard_end_flows(struct shard *sh, uint64_t now_ns)
+{
+	flow_table_clock(sh->table, now_ns);
+	flow_table_finish(sh->table);
+}
+
+static void lower(atomic_uint_fast64_t *to, uint64_t v)
+{
+	uint64_t was = atomic_load(to);
+
+	while (v < was && !atomic_compare_exchange_weak(to, &was, v))
+		;
+}
+
+void shard_mark(struct shard *sh, struct mark *m)
+{
+	if (m->leave) {
+		flow_table_clock(sh->table, m->now_ns);
+		flow_table_settle(sh->table);
+		settle(sh, mono_ns());
+		for (int i = 0; i < sh->n_sinks; i++)
+			if (sh->sinks[i].leave)
+				sh->sinks[i].leave(sh->sinks[i].self);
+	}
+	lower(&m->oldest, flow_table_oldest(sh->table, m->index));
+	if (atomic_fetch_sub(&m->left, 1) > 1)
+		return;
+	if (m->who->passed)
+		m->who->passed(m->who->arg, m->source,
+			       atomic_load(&m->oldest), m->index);
+	free(m);
+}
+
 void shard_flush(struct shard *sh)
 {
 	events_flush(&sh->events);
+	settle(sh, mono_ns());
 	shard_publish(sh);
 }

@@ -51,6 +51,7 @@ struct stream {
 	enum content_kind kind;
 	struct stream_way way[2];
 	uint32_t matches, matches_dropped;
+	uint64_t packets_known; /* flow.h; a sink may set it in opened() */
 	void *owner[STREAM_SINKS_MAX]; /* the sinks' */
 
 	/* What the last event said; see events.c. */
@@ -82,6 +83,11 @@ struct stream_sink {
 	/* State, kind or service are others now, or it grew enough to tell. */
 	void (*changed)(void *self, struct stream *s);
 	void (*closed)(void *self, struct stream *s); /* the last call */
+	/* Some ten times a second, and whenever the source pauses. */
+	void (*settle)(void *self);
+	/* A later run goes on here: the ends that follow are of this run
+	 * only, and not of the conversations. */
+	void (*leave)(void *self);
 };
 
 /* For parsers, during one of their own calls: tell all sinks. */

@@ -31,6 +31,7 @@ struct slot {
 	uint64_t now_ns;
 	uint32_t linktype;
 	uint8_t order; /* enum worker_order; 0: a packet */
+	struct mark *mark;
 };
 
 struct batch {
@@ -81,6 +82,12 @@ static void take_batch(struct worker *w, struct batch *b)
 			break;
 		case WORKER_TICK:
 			shard_tick(w->shard, s->now_ns);
+			break;
+		case WORKER_END:
+			shard_end_flows(w->shard, s->now_ns);
+			break;
+		case WORKER_MARK:
+			shard_mark(w->shard, s->mark);
 			break;
 		}
 	}
@@ -261,6 +268,15 @@ void worker_order(struct worker *w, enum worker_order what, uint64_t now_ns,
 		put_order(b, what, now_ns);
 	else
 		w->lost |= what == WORKER_LOST;
+}
+
+void worker_mark(struct worker *w, struct mark *m)
+{
+	struct batch *b = room_for(w, w->filling ? w->filling->source
+						 : m->source, 0, true);
+
+	put_order(b, WORKER_MARK, 0);
+	b->slots[b->n - 1].mark = m;
 }
 
 void worker_flush(struct worker *w, bool wait)

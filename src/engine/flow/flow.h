@@ -92,6 +92,20 @@ struct flow {
 	uint64_t first_ns, last_ns;
 	struct flow_way way[2]; /* way 0: from end[0] to end[1] */
 	void *owner;		/* the sink's */
+	/* The sink's, from opened() on: after so many packets it is over, as
+	 * an earlier run saw it end; 0: nobody knows. */
+	uint64_t packets_known;
+};
+
+/*
+ * Packets that an earlier run has followed already come by again so that what
+ * was open then can go on.  That run says where its flows began: elsewhere
+ * none does.
+ */
+enum flow_past {
+	FLOW_PAST_NONE,	  /* it is new */
+	FLOW_PAST_BEGINS, /* a flow began with it */
+	FLOW_PAST_GOES_ON /* it was of a flow that began before, or of none */
 };
 
 /* A packet's place and time, for those who keep references. */
@@ -100,6 +114,7 @@ struct flow_packet {
 	uint64_t time_ns;
 	uint32_t wire_len;
 	struct bytes frame;
+	enum flow_past past;
 };
 
 struct flow_slice {
@@ -161,6 +176,7 @@ struct flow_counters {
 	uint64_t half_open;
 	uint64_t early_bytes, early_bytes_peak; /* waiting now, and the most */
 	uint64_t gaps, gap_bytes, conflicts, repeated, ignored;
+	uint64_t tails; /* packets of flows that had ended in an earlier run */
 };
 
 struct flow_table *flow_table_new(const struct flow_config *cfg,
@@ -188,11 +204,17 @@ void flow_table_source_gap(struct flow_table *t, uint64_t now_ns);
 /* Time has come to now_ns: end what is idle.  Bounded work a call. */
 void flow_table_tick(struct flow_table *t, uint64_t now_ns);
 
+/* End all that have been quiet for too long by now, however many. */
+void flow_table_settle(struct flow_table *t);
+
 /*
  * End all flows, giving what still waits: those that have been quiet for too
  * long by now with FLOW_END_IDLE, all others with FLOW_END_INPUT.
  */
 void flow_table_finish(struct flow_table *t);
+
+/* The first packet of the oldest flow that is open; `none` where none is. */
+uint64_t flow_table_oldest(const struct flow_table *t, uint64_t none);
 
 void flow_table_counters(const struct flow_table *t, struct flow_counters *c);
 

@@ -50,6 +50,7 @@ struct entry {
 	uint32_t hash;
 	uint32_t chain;	     /* next in the bucket, or in the free list */
 	uint32_t older, newer;
+	uint32_t before, after; /* in the order of their first packets */
 	uint8_t list;
 	bool used;
 	bool again;	     /* a SYN with another number came */
@@ -71,6 +72,7 @@ struct flow_table {
 	uint32_t bucket_mask;
 	uint32_t free_entry, fresh_entry;
 	struct lru lists[LISTS];
+	uint32_t first_born, last_born;
 	struct early *earlies;
 	uint32_t earlies_max, free_early, fresh_early;
 	struct block *blocks;

@@ -10,6 +10,7 @@
 #include "engine/flow/flow_priv.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -63,6 +64,7 @@ struct flow_table *flow_table_new(const struct flow_config *cfg,
 	t->free_entry = NONE;
 	for (int i = 0; i < LISTS; i++)
 		t->lists[i].oldest = t->lists[i].newest = NONE;
+	t->first_born = t->last_born = NONE;
 	t->entries = pool_map(cfg->flows_max, sizeof(*t->entries));
 	if (!t->entries || !early_init(t)) {
 		flow_table_free(t);
@@ -129,6 +131,38 @@ static void touch(struct flow_table *t, struct entry *e)
 {
 	unlink_age(t, e);
 	link_newest(t, e, list_for(&e->flow));
+}
+
+static void link_born(struct flow_table *t, struct entry *e)
+{
+	uint32_t n = number_of(t, e);
+
+	e->before = t->last_born;
+	e->after = NONE;
+	if (t->last_born == NONE)
+		t->first_born = n;
+	else
+		t->entries[t->last_born].after = n;
+	t->last_born = n;
+}
+
+static void unlink_born(struct flow_table *t, struct entry *e)
+{
+	if (e->before == NONE)
+		t->first_born = e->after;
+	else
+		t->entries[e->before].after = e->after;
+	if (e->after == NONE)
+		t->last_born = e->before;
+	else
+		t->entries[e->after].before = e->before;
+}
+
+uint64_t flow_table_oldest(const struct flow_table *t, uint64_t none)
+{
+	return t->first_born == NONE
+		       ? none
+		       : t->entries[t->first_born].flow.first_index;
 }
 
 /* -- keys -------------------------------------------------------------------------- */
@@ -225,6 +259,7 @@ static void end_flow(struct flow_table *t, struct entry *e, enum flow_end why)
 		early_drop_all(t, &e->tcp[way]);
 	unchain(t, e);
 	unlink_age(t, e);
+	unlink_born(t, e);
 	e->used = false;
 	e->chain = t->free_entry;
 	t->free_entry = number_of(t, e);
@@ -345,6 +380,7 @@ static struct entry *open_flow(struct flow_table *t, uint32_t hash,
 	e->chain = t->buckets[hash & t->bucket_mask];
 	t->buckets[hash & t->bucket_mask] = number_of(t, e);
 	link_newest(t, e, list_for(&e->flow));
+	link_born(t, e);
 	t->counters.opened++;
 	t->counters.open++;
 	if (t->sink.opened)
@@ -426,6 +462,43 @@ void flow_table_clock(struct flow_table *t, uint64_t now_ns)
 	t->now_ns = now_ns;
 }
 
+/* The flow on these endpoints; one that is over ends here. */
+static struct entry *find_open(struct flow_table *t, uint32_t hash,
+			       uint8_t protocol,
+			       const struct flow_endpoint end[2])
+{
+	struct entry *e = find(t, hash, protocol, end);
+
+	if (!e)
+		return NULL;
+	if (is_over(t, e)) {
+		end_over(t, e);
+		return NULL;
+	}
+	if (e->flow.packets_known &&
+	    e->flow.way[0].packets + e->flow.way[1].packets >=
+		    e->flow.packets_known) {
+		end_flow(t, e, FLOW_END_EVICTED);
+		return NULL;
+	}
+	return e;
+}
+
+/* Flows begin where they did; false: the packet is of none that goes on. */
+static bool fits_past(struct flow_table *t, struct entry **e,
+		      const struct flow_packet *p)
+{
+	if (p->past == FLOW_PAST_BEGINS && *e) {
+		end_flow(t, *e, FLOW_END_REUSED);
+		*e = NULL;
+	}
+	if (p->past == FLOW_PAST_GOES_ON && !*e) {
+		t->counters.tails++;
+		return false;
+	}
+	return true;
+}
+
 void flow_table_packet(struct flow_table *t, const struct decoded *d,
 		       const struct flow_packet *p)
 {
@@ -440,13 +513,11 @@ void flow_table_packet(struct flow_table *t, const struct decoded *d,
 	t->counters.packets++;
 	end_idle(t, PACKET_WORK);
 
-	e = find(t, hash, d->protocol, end);
-	if (e && is_over(t, e)) {
-		end_over(t, e);
-		e = NULL;
-	}
+	e = find_open(t, hash, d->protocol, end);
 	if (e && d->protocol == IP_TCP && tcp_is_reuse(t, e, way, d))
 		e = reopen(t, e, d, p, way);
+	else if (p->past && !fits_past(t, &e, p))
+		return;
 	if (!e)
 		e = open_flow(t, hash, d, p, end, way);
 	count(e, way, d, p);
@@ -472,6 +543,11 @@ void flow_table_tick(struct flow_table *t, uint64_t now_ns)
 	if (now_ns > t->now_ns)
 		t->now_ns = now_ns;
 	end_idle(t, TICK_WORK);
+}
+
+void flow_table_settle(struct flow_table *t)
+{
+	end_idle(t, INT_MAX);
 }
 
 void flow_table_finish(struct flow_table *t)

@@ -11,6 +11,9 @@
 #include "base/cursor.h"
 #include "base/mem.h"
 
+enum { VERSION = 2 };
+#define VERSION_TEXT "2"
+
 /* -- what a stream's row holds ------------------------------------------------- */
 
 /* Numbers of struct store_row, in the order of the columns behind `id`. */
@@ -59,8 +62,13 @@ static const struct number numbers[] = {
 	WAY_NUMBERS("a", 0),
 	WAY_NUMBERS("b", 1),
 	NUMBER("content_kind", content_kind),
+	NUMBER("last_index", last_index),
 	NUMBER("matches", matches),
+	NUMBER("matches_dropped", matches_dropped),
+	NUMBER("messages", messages),
+	NUMBER("messages_dropped", messages_dropped),
 	NUMBER("dropped_bytes", dropped_bytes),
+	NUMBER("over", over),
 	NUMBER("capped", capped),
 	NUMBER("evicted", evicted),
 };
@@ -77,7 +85,8 @@ enum { N_NUMBERS = sizeof(numbers) / sizeof(*numbers) };
 const char store_columns[] =
 	"id,flow_key,protocol,state,ended,opener,vlan,tunnels,first_index,"
 	"first_ns,last_ns,port_a,port_b," WAY_COLUMNS("a") WAY_COLUMNS("b")
-	"content_kind,matches,dropped_bytes,capped,evicted,"
+	"content_kind,last_index,matches,matches_dropped,messages,"
+	"messages_dropped,dropped_bytes,over,capped,evicted,"
 	"address_a,address_b,service,service_source,origin,"
 	"runs_a,runs_b,runs_turns";
 
@@ -121,7 +130,9 @@ static const char tables[] =
 	"CREATE TABLE IF NOT EXISTS positions("
 	"origin BLOB PRIMARY KEY,resume INTEGER,given INTEGER);"
 	"CREATE TABLE IF NOT EXISTS payload(next INTEGER);"
-	"CREATE INDEX IF NOT EXISTS streams_by_time ON streams(first_ns,id);";
+	"CREATE INDEX IF NOT EXISTS streams_by_time ON streams(first_ns,id);"
+	"CREATE INDEX IF NOT EXISTS streams_by_packet ON "
+	"streams(origin,first_index);";
 
 /* -- the connection -------------------------------------------------------------- */
 
@@ -223,10 +234,10 @@ static int create(struct rows *r, struct err *err)
 			 "PRAGMA wal_autocheckpoint=4000;", err);
 	if (rc == 0)
 		rc = rows_number(r, "PRAGMA user_version", &version, err);
-	if (rc == 0 && version > 1)
+	if (rc == 0 && version && version != VERSION)
 		rc = err_set(err, ERR_UNKNOWN,
 			     "%s has version %d of its format; this program "
-			     "knows 1", r->path, (int)version);
+			     "knows %d", r->path, (int)version, VERSION);
 	if (rc == 0)
 		rc = rows_run(r, "BEGIN", err);
 	if (rc == 0)
@@ -234,7 +245,8 @@ static int create(struct rows *r, struct err *err)
 	if (rc == 0)
 		rc = rows_run(r, tables, err);
 	if (rc == 0)
-		rc = rows_run(r, "PRAGMA user_version=1;COMMIT;BEGIN", err);
+		rc = rows_run(r, "PRAGMA user_version=" VERSION_TEXT
+			      ";COMMIT;BEGIN", err);
 	free(streams);
 	return rc;
 }
@@ -512,6 +524,73 @@ int rows_get_gaps(struct rows *r, uint64_t id, int way, struct way *w,
 	return err->code;
 }
 
+/* -- going on after a restart ------------------------------------------------------- */
+
+static sqlite3_stmt *of_origin(struct rows *r, const char *sql,
+			       const uint8_t *origin, uint64_t from,
+			       struct err *err)
+{
+	sqlite3_stmt *st = rows_prepare(r, sql, err);
+
+	if (st) {
+		bind_blob(st, 1, bytes_of(origin, STORE_ORIGIN));
+		sqlite3_bind_int64(st, 2, (int64_t)from);
+	}
+	return st;
+}
+
+int rows_last_first(struct rows *r, const uint8_t *origin, uint64_t *v,
+		    struct err *err)
+{
+	sqlite3_stmt *st = of_origin(
+		r, "SELECT max(first_index)+1 FROM streams WHERE origin=?1 AND "
+		   "first_index>=?2", origin, 0, err);
+	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+
+	*v = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? 0 : rows_failed(r, err);
+}
+
+int rows_close_cut(struct rows *r, const uint8_t *origin, uint64_t from,
+		   struct err *err)
+{
+	char *sql = mem_format("UPDATE streams SET over=1,state=%d,"
+			       "ended=CASE ended WHEN 0 THEN %d ELSE ended END "
+			       "WHERE origin=?1 AND first_index<?2 AND over=0",
+			       FLOW_CLOSED, FLOW_END_INPUT);
+	sqlite3_stmt *st = of_origin(r, sql, origin, from, err);
+	int rc = st ? finish(r, st, err) : err->code;
+
+	sqlite3_finalize(st);
+	free(sql);
+	return rc;
+}
+
+int rows_get_firsts(struct rows *r, const uint8_t *origin, uint64_t from,
+		    uint64_t **firsts, size_t *n, struct err *err)
+{
+	sqlite3_stmt *st = of_origin(
+		r, "SELECT first_index FROM streams WHERE origin=?1 AND "
+		   "first_index>=?2 ORDER BY first_index", origin, from, err);
+	size_t room = 0;
+	int rc = SQLITE_ERROR;
+
+	*firsts = NULL;
+	*n = 0;
+	while (st && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		if (*n == room) {
+			room = room ? 2 * room : 1024;
+			*firsts = mem_grow(*firsts, room * sizeof(**firsts));
+		}
+		(*firsts)[(*n)++] = (uint64_t)sqlite3_column_int64(st, 0);
+	}
+	if (st && rc != SQLITE_DONE)
+		rows_failed(r, err);
+	sqlite3_finalize(st);
+	return err->code;
+}
+
 /* -- positions, and the bound on rows ----------------------------------------------- */
 
 int rows_put_position(struct rows *r, const struct store_position *p,
@@ -551,7 +630,7 @@ int rows_remove_oldest(struct rows *r, uint64_t n, uint64_t *removed,
 	char *sql = mem_format(
 		"CREATE TEMP TABLE IF NOT EXISTS gone(id INTEGER PRIMARY KEY);"
 		"DELETE FROM temp.gone;INSERT INTO temp.gone SELECT id FROM "
-		"streams WHERE ended<>0 AND id NOT IN (SELECT stream FROM "
+		"streams WHERE over AND id NOT IN (SELECT stream FROM "
 		"marks WHERE pinned) ORDER BY first_ns,id LIMIT %lld",
 		(long long)n);
 	int rc = rows_run(r, sql, err);

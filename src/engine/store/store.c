@@ -140,17 +140,13 @@ static int load_positions(struct store *s, struct err *err)
 static int open_all(struct store *s, struct err *err)
 {
 	char *path = mem_format("%s/store.db", s->dir);
-	uint64_t next = 0, known = 0;
+	uint64_t next = 0;
 
 	if (take_lock(s, err) == 0)
 		rows_open(&s->rows, path, true, err);
 	free(path);
 	if (err->code == 0)
 		rows_number(&s->rows, "SELECT next FROM payload", &next, err);
-	if (err->code == 0)
-		rows_number(&s->rows, "SELECT max(first_index) FROM streams",
-			    &known, err);
-	atomic_store(&s->known_max, known);
 	if (err->code == 0)
 		load_positions(s, err);
 	if (err->code == 0)
@@ -189,7 +185,6 @@ struct store *store_open(const struct store_config *cfg, struct err *err)
 	s->flush_at = s->cfg.memory_max / 2;
 	pthread_mutex_init(&s->rows_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_mutex_init(&s->checkpoint_lock, NULL);
 	s->shards = mem_array((size_t)s->cfg.shards, sizeof(*s->shards));
 	for (int i = 0; i < s->cfg.shards; i++) {
 		struct store_shard *sh = &s->shards[i];
@@ -218,6 +213,7 @@ static void release_shard(struct store_shard *sh)
 		}
 	}
 	free(sh->buckets);
+	free(sh->known);
 	buf_release(&sh->rows);
 	pthread_mutex_destroy(&sh->lock);
 }
@@ -237,10 +233,11 @@ void store_close(struct store *s)
 		release_shard(&s->shards[i]);
 	free(s->shards);
 	free(s->positions);
+	free(s->put);
+	free(s->due);
 	free(s->dir);
 	pthread_mutex_destroy(&s->rows_lock);
 	pthread_mutex_destroy(&s->lock);
-	pthread_mutex_destroy(&s->checkpoint_lock);
 	free(s);
 }
 
@@ -255,20 +252,38 @@ void store_position(struct store *s, struct store_position *p)
 	pthread_mutex_unlock(&s->rows_lock);
 }
 
+void store_put_position(struct store *s, const struct store_position *p)
+{
+	size_t i = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (i < s->n_put &&
+	       memcmp(s->put[i].origin, p->origin, STORE_ORIGIN) != 0)
+		i++;
+	if (i == s->n_put)
+		s->put = mem_grow(s->put, ++s->n_put * sizeof(*s->put));
+	s->put[i] = *p;
+	pthread_mutex_unlock(&s->lock);
+}
+
 int store_checkpoint(struct store *s, const struct store_position *p,
 		     struct err *err)
 {
+	if (p)
+		store_put_position(s, p);
+	return writer_ask(s, true, err);
+}
+
+int store_resume(struct store *s, const uint8_t origin[STORE_ORIGIN],
+		 uint64_t from, uint64_t **begins, size_t *n, struct err *err)
+{
 	int rc;
 
-	pthread_mutex_lock(&s->checkpoint_lock);
-	pthread_mutex_lock(&s->lock);
-	s->position = p;
-	pthread_mutex_unlock(&s->lock);
-	rc = writer_ask(s, true, err);
-	pthread_mutex_lock(&s->lock);
-	s->position = NULL;
-	pthread_mutex_unlock(&s->lock);
-	pthread_mutex_unlock(&s->checkpoint_lock);
+	pthread_mutex_lock(&s->rows_lock);
+	rc = rows_close_cut(&s->rows, origin, from, err);
+	if (rc == 0)
+		rc = rows_get_firsts(&s->rows, origin, from, begins, n, err);
+	pthread_mutex_unlock(&s->rows_lock);
 	return rc;
 }
 
@@ -331,6 +346,7 @@ static bool load_stream(struct store *s, struct store_stream *st, uint64_t id)
 	if (found) {
 		st->row = row;
 		st->known_packets = packets_of(&row);
+		st->known_over = row.over;
 		st->way[WAY_TURNS].capped = row.evicted;
 		st->stored = true;
 	}
@@ -347,9 +363,35 @@ static struct store_stream *begin_again(struct store_shard *sh, uint64_t id)
 	if (st) {
 		st->ended = false;
 		st->known_packets = packets_of(&st->row);
+		st->known_over = true;
 	}
 	pthread_mutex_unlock(&sh->lock);
 	return st;
+}
+
+/* May an earlier run have left a row of this stream? */
+static bool may_be_known(struct store_shard *sh, const struct store_row *row)
+{
+	struct store *s = sh->store;
+	struct err err = ERR_NONE;
+	struct known k = { .first_max = 0 };
+	size_t i = 0;
+
+	while (i < sh->n_known &&
+	       memcmp(sh->known[i].origin, row->origin, STORE_ORIGIN) != 0)
+		i++;
+	if (i == sh->n_known) {
+		memcpy(k.origin, row->origin, STORE_ORIGIN);
+		pthread_mutex_lock(&s->rows_lock);
+		rows_last_first(&s->rows, k.origin, &k.first_max, &err);
+		pthread_mutex_unlock(&s->rows_lock);
+		sh->known = mem_grow(sh->known, ++sh->n_known * sizeof(k));
+		sh->known[i] = k;
+	}
+	k = sh->known[i];
+	sh->known[i] = sh->known[0];
+	sh->known[0] = k;
+	return row->flow.first_index < k.first_max;
 }
 
 struct store_stream *store_begin(struct store_shard *sh,
@@ -362,8 +404,7 @@ struct store_stream *store_begin(struct store_shard *sh,
 	if (st)
 		return st;
 	st = mem_alloc(sizeof(*st));
-	old = row->flow.first_index <= atomic_load(&s->known_max) &&
-	      load_stream(s, st, row->id);
+	old = may_be_known(sh, row) && load_stream(s, st, row->id);
 	/* All that had begun by then has a row: this is somebody's tail. */
 	if (!old && row->flow.first_index < given_before(s, row->origin)) {
 		stream_free(st);
@@ -374,7 +415,8 @@ struct store_stream *store_begin(struct store_shard *sh,
 	if (!old) {
 		st->row = *row;
 		st->row.dropped_bytes = 0;
-		st->row.capped = st->row.evicted = st->row.pinned = 0;
+		st->row.over = st->row.capped = 0;
+		st->row.evicted = st->row.pinned = 0;
 	}
 	pthread_mutex_lock(&sh->lock);
 	if (++sh->n_streams > sh->n_buckets)
@@ -383,6 +425,11 @@ struct store_stream *store_begin(struct store_shard *sh,
 	stream_touch(st);
 	pthread_mutex_unlock(&sh->lock);
 	return st;
+}
+
+uint64_t store_packets_known(const struct store_stream *st)
+{
+	return st && st->known_over ? st->known_packets : 0;
 }
 
 /* -- payload ---------------------------------------------------------------------------- */
@@ -670,10 +717,11 @@ static void take_row(struct store_stream *st, const struct store_row *row)
 	struct store_row was = st->row;
 
 	/* After a restart the past goes by again: it is no news. */
-	if (packets_of(row) < st->known_packets)
+	if (packets_of(row) < st->known_packets + st->known_over)
 		return;
 	st->row = *row;
 	st->row.dropped_bytes = was.dropped_bytes;
+	st->row.over = was.over;
 	st->row.capped = was.capped;
 	st->row.evicted = was.evicted;
 	st->row.pinned = was.pinned;
@@ -699,6 +747,7 @@ void store_end(struct store_stream *st, const struct store_row *row)
 	pthread_mutex_lock(&sh->lock);
 	take_row(st, row);
 	st->ended = true;
+	st->row.over = 1;
 	stream_touch(st); /* the writer lets it go, so it must look at it */
 	pthread_mutex_unlock(&sh->lock);
 }

@@ -62,12 +62,15 @@ struct store_row {
 	char service[32];
 	char service_source[16]; /* "payload", "port" */
 	uint8_t content_kind;	 /* 0 unknown, 1 text, 2 binary, 3 mixed */
-	uint64_t matches;
+	uint64_t last_index; /* its last packet in the source */
+	uint64_t matches, matches_dropped;   /* found; over a cap */
+	uint64_t messages, messages_dropped; /* the same */
 
 	/* The store's own: what a caller sets here is not looked at. */
 	uint64_t end[2];	/* offset behind the last byte given */
 	uint64_t kept[2];	/* payload bytes there, gaps not counted */
 	uint64_t dropped_bytes; /* payload over a cap, counted, not kept */
+	uint8_t over;		/* 1: store_end() was called */
 	uint8_t capped;		/* bit 0, 1: nothing more is kept of a way */
 	uint8_t evicted;	/* 1: the payload had to make room */
 	uint8_t pinned;		/* 1: it never has to */
@@ -99,6 +102,22 @@ void store_position(struct store *s, struct store_position *p);
 int store_checkpoint(struct store *s, const struct store_position *p,
 		     struct err *err);
 
+/*
+ * The same without waiting: the position is durable with the next commit,
+ * together with what had been given.
+ */
+void store_put_position(struct store *s, const struct store_position *p);
+
+/*
+ * Analysis of a source goes on and will be given every packet from `from` on.
+ * Streams that were open and began before cannot go on: they are closed as at
+ * the end of input.  Gives the first packets of all streams that began later,
+ * ascending, in *begins, which is the caller's to free.
+ */
+int store_resume(struct store *s, const uint8_t origin[STORE_ORIGIN],
+		 uint64_t from, uint64_t **begins, size_t *n,
+		 struct err *err);
+
 struct store_shard *store_shard(struct store *s, int n);
 
 /*
@@ -108,6 +127,9 @@ struct store_shard *store_shard(struct store *s, int n);
  */
 struct store_stream *store_begin(struct store_shard *sh,
 				 const struct store_row *row);
+
+/* How many packets it had when an earlier run saw its end; 0: none did. */
+uint64_t store_packets_known(const struct store_stream *st);
 
 /* The next bytes of a direction, with the packet that completed them. */
 void store_append(struct store_stream *st, int way, uint64_t offset,

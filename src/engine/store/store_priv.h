@@ -53,10 +53,18 @@ struct store_stream {
 	struct store_row row;
 	struct way way[WAYS];
 	uint64_t known_packets; /* after a restart: older rows are not news */
+	bool known_over;	/* it ended with them */
 	bool dirty, ended, ended_taken;
 	bool stored; /* it has a row; the writer's */
+	size_t due;  /* its place in the list of rows to be put, from 1 */
 	struct store_stream *next_dirty;
 	struct store_stream *next_same; /* in a bucket of the table */
+};
+
+/* Rows of an origin up to this packet may be there from an earlier run. */
+struct known {
+	uint8_t origin[STORE_ORIGIN];
+	uint64_t first_max;
 };
 
 struct store_shard {
@@ -65,6 +73,8 @@ struct store_shard {
 	struct store_stream *dirty;
 	struct store_stream **buckets; /* by id; owned, with the streams */
 	size_t n_buckets, n_streams;
+	struct known *known; /* owned; the last one used is the first */
+	size_t n_known;
 	struct buf rows;	/* what is not a stream's own row; rows.h */
 };
 
@@ -163,6 +173,14 @@ int rows_put_position(struct rows *r, const struct store_position *p,
 		      struct err *err);
 int rows_get_position(struct rows *r, struct store_position *p,
 		      struct err *err);
+/* One more than the first packet of the newest stream of a source; 0. */
+int rows_last_first(struct rows *r, const uint8_t *origin, uint64_t *v,
+		    struct err *err);
+/* See store_resume(). */
+int rows_close_cut(struct rows *r, const uint8_t *origin, uint64_t from,
+		   struct err *err);
+int rows_get_firsts(struct rows *r, const uint8_t *origin, uint64_t from,
+		    uint64_t **firsts, size_t *n, struct err *err);
 int rows_get_gaps(struct rows *r, uint64_t id, int way, struct way *w,
 		  struct err *err);
 /* Take `n` of the oldest closed, unpinned streams away. */
@@ -201,17 +219,18 @@ struct store {
 	bool running, stop;
 	uint64_t asked, answered;	/* rounds */
 	uint64_t asked_commits, commits;
-	const struct store_position *position; /* with the next commit */
-	pthread_mutex_t checkpoint_lock;
+	struct store_position *put; /* go with the next commit; owned */
+	size_t n_put;
 	struct err failed; /* why nothing more is written */
 	atomic_bool has_failed;
 
 	uint64_t flush_at;
 	atomic_uint_fast64_t waiting;
-	atomic_uint_fast64_t known_max; /* first_index of any stored stream */
 	struct store_position *positions; /* as of the opening */
 	size_t n_positions;
 	struct store_counters own, counters; /* the writer's; published */
+	struct store_stream **due; /* rows to be put with the commit; owned */
+	size_t n_due, due_room;
 	atomic_uint_fast64_t dropped, skipped, differing, waits, peak;
 };
 

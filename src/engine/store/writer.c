@@ -4,7 +4,8 @@
  *
  * A round takes what waits in all shards (buffers are swapped under their
  * locks), places it in segment files, hands the new extents over and puts the
- * rows.  A commit is a round, then a sync of the payload, then the end of the
+ * rows: at once those of streams that are new or have ended, with the next
+ * commit those that only grew.  A commit is a round, then a sync of the payload, then the end of the
  * transaction: so a row never names bytes that a power cut may take.
  *
  * When the cap on payload is near, room is made before placing: the oldest
@@ -22,7 +23,17 @@
 #include "base/mem.h"
 #include "sys/sys.h"
 
-enum { FRUITLESS = 4 }; /* segments that gave little before we stop trying */
+enum {
+	FRUITLESS = 4, /* segments that gave little before we stop trying */
+	PAUSE = 3      /* of the time that a commit took, between two */
+};
+
+#define NS UINT64_C(1000000000)
+
+struct positions {
+	struct store_position *at; /* owned */
+	size_t n;
+};
 
 struct batch {
 	struct store_stream **at; /* owned */
@@ -87,6 +98,82 @@ static void take_shard(struct store *s, int n, struct batch *b)
 	pthread_mutex_unlock(&sh->lock);
 }
 
+/* -- the row of a stream -------------------------------------------------------------------------------- */
+
+static void runs_of(const struct extents *list, struct buf *b)
+{
+	buf_clear(b);
+	for (size_t i = 0; i < list->n; i++)
+		put_extent(b, &list->at[i]);
+}
+
+static void becomes_due(struct store *s, struct store_stream *st)
+{
+	if (st->due)
+		return;
+	if (s->n_due == s->due_room) {
+		s->due_room = s->due_room ? 2 * s->due_room : 1024;
+		s->due = mem_grow(s->due, s->due_room *
+						  sizeof(struct store_stream *));
+	}
+	s->due[s->n_due++] = st;
+	st->due = s->n_due;
+}
+
+static void not_due(struct store *s, struct store_stream *st)
+{
+	struct store_stream *last = s->due[s->n_due - 1];
+
+	s->due[st->due - 1] = last;
+	last->due = st->due;
+	s->n_due--;
+	st->due = 0;
+}
+
+static void snapshot(struct store_stream *st, struct store_row *row)
+{
+	pthread_mutex_lock(&st->shard->lock);
+	*row = st->row;
+	for (int i = 0; i < 2; i++) {
+		row->end[i] = st->way[i].taken_end;
+		row->kept[i] = st->way[i].len - st->way[i].tail.len;
+	}
+	pthread_mutex_unlock(&st->shard->lock);
+}
+
+static int put_row(struct store *s, struct store_stream *st,
+		   struct buf bufs[WAYS], struct err *err)
+{
+	struct store_row row;
+	struct row_runs runs;
+
+	snapshot(st, &row);
+	for (int i = 0; i < WAYS; i++) {
+		runs_of(&st->way[i].disk, &bufs[i]);
+		runs.way[i] = buf_bytes(&bufs[i]);
+	}
+	if (rows_put_stream(&s->rows, &row, &runs, err) < 0)
+		return err->code;
+	s->rows.streams += !st->stored;
+	st->stored = true;
+	if (st->due)
+		not_due(s, st);
+	return 0;
+}
+
+/* All rows that only grew; rows_lock held. */
+static int put_due(struct store *s, struct err *err)
+{
+	struct buf bufs[WAYS] = { 0 };
+
+	while (s->n_due && err->code == 0)
+		put_row(s, s->due[s->n_due - 1], bufs, err);
+	for (int i = 0; i < WAYS; i++)
+		buf_release(&bufs[i]);
+	return err->code;
+}
+
+
 /* -- making room ------------------------------------------------------------------------ */
 
 static struct store_stream *find_live(struct store *s, uint64_t id)
@@ -100,13 +187,6 @@ static struct store_stream *find_live(struct store *s, uint64_t id)
 		pthread_mutex_unlock(&s->shards[i].lock);
 	}
 	return st;
-}
-
-static void runs_of(const struct extents *list, struct buf *b)
-{
-	buf_clear(b);
-	for (size_t i = 0; i < list->n; i++)
-		put_extent(b, &list->at[i]);
 }
 
 static struct extent *find_extent(struct extents *list, uint64_t pos,
@@ -290,14 +370,15 @@ static int bound_rows(struct store *s, struct err *err)
 }
 
 /* Payload first, then the rows that name it, then what they named before. */
-static int commit(struct store *s, const struct store_position *p,
-		  struct err *err)
+static int commit(struct store *s, const struct positions *p, struct err *err)
 {
 	int rc = payload_sync(&s->payload, err);
 
 	pthread_mutex_lock(&s->rows_lock);
-	if (rc == 0 && p)
-		rc = rows_put_position(&s->rows, p, err);
+	if (rc == 0)
+		rc = put_due(s, err);
+	for (size_t i = 0; rc == 0 && p && i < p->n; i++)
+		rc = rows_put_position(&s->rows, &p->at[i], err);
 	if (rc == 0)
 		rc = bound_rows(s, err);
 	if (rc == 0 && s->rows.changed)
@@ -409,46 +490,20 @@ static void hand_all_over(struct store *s, struct batch *b)
 	atomic_fetch_sub(&s->waiting, taken);
 }
 
-/* -- rows -------------------------------------------------------------------------------- */
+/* -- the rows of a round -------------------------------------------------------------- */
 
-static void snapshot(struct store_stream *st, struct store_row *row)
-{
-	pthread_mutex_lock(&st->shard->lock);
-	*row = st->row;
-	for (int i = 0; i < 2; i++) {
-		row->end[i] = st->way[i].taken_end;
-		row->kept[i] = st->way[i].len - st->way[i].tail.len;
-	}
-	pthread_mutex_unlock(&st->shard->lock);
-}
-
-static int put_row(struct store *s, struct store_stream *st,
-		   struct buf bufs[WAYS], struct err *err)
-{
-	struct store_row row;
-	struct row_runs runs;
-
-	snapshot(st, &row);
-	for (int i = 0; i < WAYS; i++) {
-		runs_of(&st->way[i].disk, &bufs[i]);
-		runs.way[i] = buf_bytes(&bufs[i]);
-	}
-	if (rows_put_stream(&s->rows, &row, &runs, err) < 0)
-		return err->code;
-	s->rows.streams += !st->stored;
-	st->stored = true;
-	if (row.flow.first_index > atomic_load(&s->known_max))
-		atomic_store(&s->known_max, row.flow.first_index);
-	return 0;
-}
-
-static int put_rows(struct store *s, struct batch *b, struct err *err)
+/* `all`: also those that only grew. */
+static int put_rows(struct store *s, struct batch *b, bool all, struct err *err)
 {
 	struct buf bufs[WAYS] = { 0 };
 
 	pthread_mutex_lock(&s->rows_lock);
-	for (size_t i = 0; i < b->n && err->code == 0; i++)
-		put_row(s, b->at[i], bufs, err);
+	for (size_t i = 0; i < b->n && err->code == 0; i++) {
+		if (!all && b->at[i]->stored && !b->at[i]->ended_taken)
+			becomes_due(s, b->at[i]);
+		else
+			put_row(s, b->at[i], bufs, err);
+	}
 	for (int i = 0; i < s->cfg.shards && err->code == 0; i++)
 		rows_put_rest(&s->rows, buf_bytes(&b->rest[i]), err);
 	pthread_mutex_unlock(&s->rows_lock);
@@ -476,8 +531,8 @@ static void let_go(struct batch *b)
 
 /* -- rounds ------------------------------------------------------------------------------- */
 
-static void write_round(struct store *s, bool with_commit,
-			const struct store_position *p)
+static void write_round(struct store *s, bool all, bool with_commit,
+			const struct positions *p)
 {
 	struct batch b = { 0 };
 	struct err err = ERR_NONE;
@@ -488,7 +543,7 @@ static void write_round(struct store *s, bool with_commit,
 		fail(s, &err);
 	hand_all_over(s, &b);
 	if (!atomic_load(&s->has_failed) &&
-	    (put_rows(s, &b, &err) < 0 ||
+	    (put_rows(s, &b, all || with_commit, &err) < 0 ||
 	     (with_commit && commit(s, p, &err) < 0)))
 		fail(s, &err);
 	let_go(&b);
@@ -517,16 +572,33 @@ static bool wait_for_work(struct store *s, const struct timespec *until)
 	return false;
 }
 
-static struct timespec next_commit(const struct store *s)
+static uint64_t mono_ns(void)
 {
 	struct timespec t;
-	uint64_t ns;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	ns = (uint64_t)t.tv_nsec + s->cfg.commit_ns;
-	t.tv_sec += (time_t)(ns / 1000000000);
-	t.tv_nsec = (long)(ns % 1000000000);
-	return t;
+	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
+}
+
+/* A slow disk, or very many rows, must not keep us committing all the time. */
+static struct timespec next_commit(const struct store *s, uint64_t took_ns)
+{
+	uint64_t wait = s->cfg.commit_ns, at;
+
+	if (wait < took_ns * PAUSE)
+		wait = took_ns * PAUSE;
+	at = mono_ns() + wait;
+	return (struct timespec){ (time_t)(at / NS), (long)(at % NS) };
+}
+
+/* Those that were put by now; what was given before them is in this round. */
+static struct positions take_positions(struct store *s)
+{
+	struct positions p = { s->put, s->n_put };
+
+	s->put = NULL;
+	s->n_put = 0;
+	return p;
 }
 
 static void publish(struct store *s)
@@ -539,22 +611,27 @@ static void publish(struct store *s)
 static void *run_writer(void *arg)
 {
 	struct store *s = arg;
-	struct timespec until = next_commit(s);
+	struct timespec until = next_commit(s, 0);
 	bool stop = false;
 
 	pthread_mutex_lock(&s->lock);
 	while (!stop) {
 		bool due = wait_for_work(s, &until);
-		uint64_t asked = s->asked, commits = s->asked_commits;
-		const struct store_position *p = s->position;
+		uint64_t asked = s->asked, answered = s->answered;
+		uint64_t commits = s->asked_commits;
+		struct positions p = { 0 };
+		uint64_t begun = mono_ns();
 		bool with_commit;
 
 		stop = s->stop;
 		with_commit = due || stop || commits > s->commits;
-		pthread_mutex_unlock(&s->lock);
-		write_round(s, with_commit, p);
 		if (with_commit)
-			until = next_commit(s);
+			p = take_positions(s);
+		pthread_mutex_unlock(&s->lock);
+		write_round(s, asked > answered, with_commit, &p);
+		free(p.at);
+		if (with_commit)
+			until = next_commit(s, mono_ns() - begun);
 		pthread_mutex_lock(&s->lock);
 		publish(s);
 		s->answered = asked;
