@@ -465,9 +465,10 @@ TEST(the_oldest_flow_is_known_whichever_ends)
 
 		d.src_port = (uint16_t)(2000 + i);
 		put_past(t, d, 100 + i, FLOW_PAST_NONE);
-		time_ns += cfg.idle_ns / 4;
+		time_ns += cfg.idle_ns / 8;
 	}
 	CHECK_EQ(flow_table_oldest(t, 0), 100);
+	time_ns += cfg.idle_ns / 2;
 	flow_table_tick(t, time_ns);
 	CHECK_EQ(flow_table_oldest(t, 0), 102);
 	flow_table_finish(t);
