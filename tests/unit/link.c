@@ -151,52 +151,6 @@ TEST(a_source_that_does_not_exist_yet_is_waited_for)
 	}
 }
 
-/* How many bytes one whole exchange takes. */
-static uint64_t bytes_of_exchange(int i)
-{
-	struct pair p;
-	uint64_t n;
-
-	begin(&p, i);
-	write_spool(4, 50);
-	pair_connect(&p);
-	pair_go(&p);
-	n = p.crossed;
-	pair_release(&p);
-	return n;
-}
-
-/*
- * A connection that is cut after each number of bytes, then one that is not.
- * The mirror's disk is the slow part, so the cuts of one mirror follow one
- * another: with a random stride, from the first byte to the last.
- */
-TEST(I43_a_wire_cut_at_any_byte_gives_each_packet_once)
-{
-	for (int i = 0; i < PAIRS; i++) {
-		uint64_t most = bytes_of_exchange(i);
-		uint64_t step = getenv("WEIR_TEST_LONG") ? 1 : 97;
-		uint64_t from = 1 + t_random_below(step);
-
-		for (uint64_t cut = from; cut < most; cut += step) {
-			struct pair p;
-
-			begin(&p, i);
-			write_spool(4, 50);
-			p.cut = cut;
-			pair_connect(&p);
-			CHECK_EQ(pair_run(&p), 1);
-			CHECK_EQ(p.agent_err.code, 0);
-			CHECK_EQ(p.collector_err.code, 0);
-			pair_hang_up(&p);
-			p.cut = NO_CUT;
-			pair_session(&p);
-			check_mirror(&p, 200, 200);
-			pair_release(&p);
-		}
-	}
-}
-
 TEST(I43_a_hundred_cuts_in_one_transfer_give_each_packet_once)
 {
 	for (int i = 0; i < PAIRS; i++) {

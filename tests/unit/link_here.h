@@ -16,6 +16,9 @@
 
 enum { MS = 1000000 };
 
+/* Which direction a cut is about.  One way: the other goes on. */
+enum pair_way { PAIR_BOTH_WAYS, PAIR_TO_AGENT, PAIR_TO_COLLECTOR };
+
 struct pair {
 	struct noise_keypair agent_key, collector_key;
 	uint8_t listed[1][NOISE_KEY];
@@ -29,7 +32,9 @@ struct pair {
 	struct link_agent *agent;
 	struct link_collector *collector;
 	uint64_t now;
-	/* Of this connection: bytes that crossed, and where it is cut. */
+	/* Of this connection: bytes that crossed, and behind which it is cut.
+	 * What comes behind a cut of one way is swallowed. */
+	enum pair_way way;
 	uint64_t crossed, cut;
 	uint64_t beats, acks_written;
 	struct err agent_err, collector_err;
@@ -37,11 +42,12 @@ struct pair {
 
 #define NO_CUT UINT64_MAX
 
-static inline struct mirror *mirror_of_source(uint16_t source)
+static inline struct mirror *mirror_in(struct sys *sys, const char *dir,
+				       uint16_t source)
 {
 	struct mirror_config cfg = {
-		.sys = sys_here(),
-		.dir = t_path("mirror/src1"),
+		.sys = sys,
+		.dir = dir,
 		.source = source,
 		.name = "src1",
 		.spool = SPOOL_CONFIG_DEFAULT,
@@ -53,11 +59,16 @@ static inline struct mirror *mirror_of_source(uint16_t source)
 	cfg.spool.reserve = false;
 	cfg.writer.commit_min_ns = 0;
 	cfg.writer.staging_max = 32 << 20;
-	mkdir(t_path("mirror"), 0700);
 	m = mirror_open(&cfg, &err);
 	if (!m)
 		fail_msg("mirror_open: %s", err.text);
 	return m;
+}
+
+static inline struct mirror *mirror_of_source(uint16_t source)
+{
+	mkdir(t_path("mirror"), 0700);
+	return mirror_in(sys_here(), t_path("mirror/src1"), source);
 }
 
 static inline struct mirror *mirror_here(void)
@@ -65,7 +76,10 @@ static inline struct mirror *mirror_here(void)
 	return mirror_of_source(1);
 }
 
-static inline void pair_init(struct pair *p)
+/* A pair over <spool_dir>/src1, in whatever sys; both outlive it. */
+static inline void pair_init_in(struct pair *p, struct sys *sys,
+				const char *spool_dir, const char *source_dir,
+				struct mirror *mirror)
 {
 	*p = (struct pair){ .now = UINT64_C(1000000000000), .cut = NO_CUT };
 	noise_keypair_of(&p->agent_key, (const uint8_t[NOISE_KEY]){ 1 });
@@ -73,20 +87,20 @@ static inline void pair_init(struct pair *p)
 	memcpy(p->listed[0], p->collector_key.public, NOISE_KEY);
 	p->source = (struct link_source){ .id = 1,
 					  .name = "",
-					  .dir = t_path("spool/src1") };
+					  .dir = source_dir };
 	p->agent_cfg = (struct link_agent_config){
-		.sys = sys_here(),
+		.sys = sys,
 		.key = &p->agent_key,
 		.n_collectors = 1,
 		.sources = &p->source,
 		.n_sources = 1,
-		.spool_dir = t_path("spool"),
+		.spool_dir = spool_dir,
 		.compress = true,
 		.counts = &p->agent_counts,
 	};
-	p->mirror = mirror_here();
+	p->mirror = mirror;
 	p->collector_cfg = (struct link_collector_config){
-		.sys = sys_here(),
+		.sys = sys,
 		.key = &p->collector_key,
 		.agent = p->agent_key.public,
 		.mirrors = &p->mirror,
@@ -95,6 +109,12 @@ static inline void pair_init(struct pair *p)
 		.ack_every = 64,
 		.counts = &p->counts,
 	};
+}
+
+static inline void pair_init(struct pair *p)
+{
+	pair_init_in(p, sys_here(), t_path("spool"), t_path("spool/src1"),
+		     mirror_here());
 }
 
 static inline void pair_connect(struct pair *p)
@@ -122,20 +142,25 @@ static inline void pair_release(struct pair *p)
 }
 
 /* All of one direction that the cut lets through; 1 when bytes moved. */
-static inline int pair_pass(struct pair *p, struct link_end *from,
-			    struct link_end *to, struct err *err)
+static inline int pair_pass(struct pair *p, enum pair_way way,
+			    struct link_end *from, struct link_end *to,
+			    struct err *err)
 {
+	bool counts = p->way == PAIR_BOTH_WAYS || p->way == way;
 	struct bytes out = link_wire_out(from->wire);
-	uint64_t room = p->cut - p->crossed;
+	uint64_t room = counts ? p->cut - p->crossed : NO_CUT;
 	size_t n = out.len < room ? out.len : (size_t)room;
-	int rc;
+	int rc = 0;
 
-	if (!n)
+	if (!out.len)
 		return 0;
-	p->crossed += n;
-	rc = to->calls->take(to, bytes_of(out.p, n), p->now, err);
-	link_wire_sent(from->wire, n);
-	return rc < 0 ? rc : 1;
+	if (counts)
+		p->crossed += n;
+	if (n)
+		rc = to->calls->take(to, bytes_of(out.p, n), p->now, err);
+	link_wire_sent(from->wire,
+		       p->way == PAIR_BOTH_WAYS ? n : out.len);
+	return rc < 0 ? rc : n > 0;
 }
 
 /* Wait until the mirror's thread has made durable what was put. */
@@ -166,17 +191,18 @@ static inline int pair_run(struct pair *p)
 		int rc = 0, moved = 0;
 
 		rc |= c->calls->work(c, p->now, &p->collector_err);
-		moved |= pair_pass(p, c, a, &p->agent_err);
+		moved |= pair_pass(p, PAIR_TO_AGENT, c, a, &p->agent_err);
 		rc |= a->calls->work(a, p->now, &p->agent_err);
 		if (p->agent_err.code)
 			rc = -1;
-		moved |= pair_pass(p, a, c, &p->collector_err);
+		moved |= pair_pass(p, PAIR_TO_COLLECTOR, a, c,
+				   &p->collector_err);
 		if (rc < 0 || moved < 0 || p->collector_err.code)
 			return 1;
-		if (p->crossed >= p->cut)
+		if (p->way == PAIR_BOTH_WAYS && p->crossed >= p->cut)
 			return 1;
 		if (!moved && c->calls->hungry(c))
-			return 0;
+			return p->crossed >= p->cut;
 		pair_settle(p);
 	}
 	fail_msg("a conversation without end");
