@@ -20,6 +20,7 @@ const struct command commands[] = {
 	{ "keygen", NULL, "make a key pair, or print a public key", cmd_keygen },
 	{ "recover", NULL, "tell what spools hold, and mend them",
 	  cmd_recover },
+	{ "search", NULL, "find streams by what they are and say", cmd_search },
 	{ "show", NULL, "what a stored stream says", cmd_show },
 	{ "streams", NULL, "list what a store holds", cmd_streams },
 	{ "up", NULL, "run everything on this machine", cmd_up },

@@ -46,6 +46,7 @@ int cmd_broker(int argc, char **argv);
 int cmd_collector(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
 int cmd_recover(int argc, char **argv);
+int cmd_search(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_streams(int argc, char **argv);
 int cmd_up(int argc, char **argv);

@@ -89,6 +89,12 @@ static void json_way(FILE *out, const struct store_row *row, int way)
 
 void store_row_json(FILE *out, const struct store_row *row)
 {
+	store_row_json_with(out, row, bytes_of(NULL, 0));
+}
+
+void store_row_json_with(FILE *out, const struct store_row *row,
+			 struct bytes more)
+{
 	static const char *const kinds[] = { "unknown", "text", "binary",
 					     "mixed" };
 	char service[128];
@@ -110,5 +116,9 @@ void store_row_json(FILE *out, const struct store_row *row)
 	json_way(out, row, 0);
 	fputc(',', out);
 	json_way(out, row, 1);
+	if (more.len) {
+		fputc(',', out);
+		fwrite(more.p, 1, more.len, out);
+	}
 	fputs("}\n", out);
 }

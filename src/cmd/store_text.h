@@ -8,10 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
+
 struct store_row;
 
 void store_row_line(FILE *out, const struct store_row *row);
 void store_row_json(FILE *out, const struct store_row *row);
+/* With more members behind its own: `more` is what stands inside of {}. */
+void store_row_json_with(FILE *out, const struct store_row *row,
+			 struct bytes more);
 
 /* "10.0.0.1:80" or "[2001:db8::1]:80"; returns out. */
 enum { ENDPOINT_TEXT = 64 };
