@@ -100,28 +100,50 @@ static int get_records(struct bytes packet, struct cursor *c, unsigned n,
 	return 0;
 }
 
-int dns_parse(struct bytes in, struct dns_packet *out)
+/* Up to where the cursor is left. */
+static int parse_front(struct bytes in, struct cursor *c,
+		       struct dns_packet *out)
 {
-	struct cursor c = cursor_on(in);
 	uint16_t flags;
 
 	out->n_records = 0;
-	out->id = get_be16(&c);
-	flags = get_be16(&c);
+	out->id = get_be16(c);
+	flags = get_be16(c);
 	out->response = flags & 0x8000;
 	out->opcode = flags >> 11 & 15;
 	out->rcode = flags & 15;
-	out->questions = get_be16(&c);
-	out->answers = get_be16(&c);
-	out->authorities = get_be16(&c);
-	out->additionals = get_be16(&c);
-	if (c.short_ ||
-	    get_records(in, &c, out->questions, true, out) < 0 ||
-	    get_records(in, &c, out->answers, false, out) < 0 ||
-	    get_records(in, &c, out->authorities, false, out) < 0 ||
-	    get_records(in, &c, out->additionals, false, out) < 0)
+	out->questions = get_be16(c);
+	out->answers = get_be16(c);
+	out->authorities = get_be16(c);
+	out->additionals = get_be16(c);
+	if (c->short_ ||
+	    get_records(in, c, out->questions, true, out) < 0 ||
+	    get_records(in, c, out->answers, false, out) < 0 ||
+	    get_records(in, c, out->authorities, false, out) < 0 ||
+	    get_records(in, c, out->additionals, false, out) < 0)
 		return ERR_MALFORMED;
 	return 0;
+}
+
+int dns_parse(struct bytes in, struct dns_packet *out)
+{
+	struct cursor c = cursor_on(in);
+
+	return parse_front(in, &c, out);
+}
+
+bool dns_looks_like(struct bytes in)
+{
+	struct cursor c = cursor_on(in), head = c;
+	struct dns_packet packet;
+	uint16_t flags, questions;
+
+	skip_bytes(&head, 2);
+	flags = get_be16(&head);
+	questions = get_be16(&head);
+	/* One question, the bit that is always zero, a kind that exists. */
+	return questions == 1 && !(flags & 0x40) && (flags >> 11 & 15) <= 5 &&
+	       parse_front(in, &c, &packet) == 0 && !c.len;
 }
 
 const char *dns_type_name(uint16_t type, char room[16])

@@ -35,6 +35,9 @@ struct dns_packet {
 /* 0 or ERR_MALFORMED. */
 int dns_parse(struct bytes in, struct dns_packet *out);
 
+/* Is it a message with one question and nothing behind its end? */
+bool dns_looks_like(struct bytes datagram);
+
 /* "A", "AAAA", "MX", or "TYPE65280"; a constant or written into room. */
 const char *dns_type_name(uint16_t type, char room[16]);
 

@@ -9,7 +9,9 @@ enum {
 	HEADER_MAX = 64 << 10,
 	CHUNK_LINE_MAX = 256,
 	METHOD_MAX = 32,
+	FIRST_LINE_MAX = 8192,
 	VERSION_LEN = 8, /* "HTTP/1.1" */
+	VERSION_MAX = 16,
 	KEEP_MAX = 4096 /* room that an idle direction holds on to */
 };
 
@@ -55,9 +57,10 @@ static bool next_line(struct bytes *in, struct bytes *line)
 	return true;
 }
 
+/* There are devices that say "HTTP/1.0.8". */
 static bool is_version(struct bytes b)
 {
-	return b.len == VERSION_LEN && memcmp(b.p, "HTTP/", 5) == 0 &&
+	return b.len >= VERSION_LEN && b.len <= VERSION_MAX && memcmp(b.p, "HTTP/", 5) == 0 &&
 	       b.p[5] >= '0' && b.p[5] <= '9' && b.p[6] == '.' &&
 	       b.p[7] >= '0' && b.p[7] <= '9';
 }
@@ -93,7 +96,7 @@ static int status_line(struct bytes line, struct http_head *h)
 
 static int request_line(struct bytes line, struct http_head *h)
 {
-	size_t at;
+	const uint8_t *blank;
 
 	h->method = word(&line);
 	if (!h->method.len || h->method.len > METHOD_MAX)
@@ -102,13 +105,14 @@ static int request_line(struct bytes line, struct http_head *h)
 		if (!is_token(h->method.p[i]))
 			return ERR_MALFORMED;
 	/* A target may hold blanks, although it must not. */
-	if (line.len < VERSION_LEN + 2)
+	blank = line.len ? memrchr(line.p, ' ', line.len) : NULL;
+	if (!blank)
 		return ERR_MALFORMED;
-	at = line.len - VERSION_LEN;
-	h->version = bytes_of(line.p + at, VERSION_LEN);
-	if (!is_version(h->version) || line.p[at - 1] != ' ')
+	h->target = trimmed(bytes_of(line.p, (size_t)(blank - line.p)));
+	h->version = bytes_of(blank + 1, line.len - 1 -
+						 (size_t)(blank - line.p));
+	if (!is_version(h->version))
 		return ERR_MALFORMED;
-	h->target = trimmed(bytes_of(line.p, at - 1));
 	return h->target.len ? 0 : ERR_MALFORMED;
 }
 
@@ -204,6 +208,7 @@ bool http1_looks_like(struct bytes start)
 		"PROPFIND ", "SEARCH ", "NOTIFY ", "M-SEARCH ", "REPORT ",
 		"MKCOL ", "COPY ", "MOVE ", "LOCK ", "UNLOCK ", "PROPPATCH ",
 		"SUBSCRIBE ", "UNSUBSCRIBE ", "BIND ", "DESCRIBE ",
+		"RPC_IN_DATA ", "RPC_OUT_DATA ",
 	};
 
 	for (size_t i = 0; i < sizeof(firsts) / sizeof(*firsts); i++) {
@@ -215,6 +220,26 @@ bool http1_looks_like(struct bytes start)
 			return true;
 	}
 	return false;
+}
+
+bool http1_begins(struct bytes start)
+{
+	struct http_head h = { .status = 0 };
+	struct bytes line;
+	size_t method = 0;
+
+	if (start.len > FIRST_LINE_MAX)
+		start.len = FIRST_LINE_MAX;
+	while (method < start.len && method <= METHOD_MAX &&
+	       is_token(start.p[method]))
+		method++;
+	if (method == start.len ||
+	    (start.p[method] != ' ' && start.p[method] != '/') ||
+	    !next_line(&start, &line))
+		return false;
+	return line.len >= 5 && memcmp(line.p, "HTTP/", 5) == 0
+		       ? status_line(line, &h) == 0
+		       : request_line(line, &h) == 0;
 }
 
 /* -- messages -------------------------------------------------------------------- */
@@ -637,12 +662,14 @@ size_t http1_stream_feed(struct http1_stream *s, int way, uint64_t offset,
 	if (offset != w->next)
 		http1_stream_gap(s, way, offset, sink);
 	/* Each slice is a chance to find the thread again. */
-	if (w->state == HTTP1_LOST && data.len > 8 && http1_looks_like(data)) {
+	if (w->state == HTTP1_LOST && data.len > 8 && http1_looks_like(data))
 		next_message(w);
-		w->next = offset;
-	}
-	while (in.len && w->state != HTTP1_TUNNEL && w->state != HTTP1_LOST)
+	while (in.len && w->state != HTTP1_TUNNEL && w->state != HTTP1_LOST) {
 		feed_some(s, way, &in, sink);
+		/* So is what stands right behind what was wrong. */
+		if (w->state == HTTP1_LOST && http1_begins(in))
+			next_message(w);
+	}
 	if (w->state == HTTP1_TUNNEL)
 		return data.len - in.len;
 	w->next = offset + data.len;

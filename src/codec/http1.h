@@ -53,6 +53,9 @@ struct bytes http_field(const struct http_head *head, const char *name);
 /* Could a message begin like this?  True for a prefix of one, too. */
 bool http1_looks_like(struct bytes start);
 
+/* Stands here a whole first line of a message, with whatever method? */
+bool http1_begins(struct bytes start);
+
 enum http1_state {
 	HTTP1_HEAD,
 	HTTP1_BODY,	   /* `left` more bytes */

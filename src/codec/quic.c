@@ -25,7 +25,8 @@ enum frame_type {
 	PING = 1,
 	ACK = 2,
 	ACK_ECN = 3,
-	CRYPTO = 6
+	CRYPTO = 6,
+	CRYPTO_GOOGLE = 8 /* T050 and T051; nobody else has it in an Initial */
 };
 
 /* What the versions differ in.  RFC 9001, RFC 9369 and the drafts. */
@@ -73,6 +74,12 @@ static const struct version versions[] = {
 	{ 0x54303531, 0x54303531, SALT_T051, 0, "quic" },
 };
 
+/* One that no server may accept, to make it say what it has (RFC 9000, 15). */
+static bool is_reserved(uint32_t number)
+{
+	return (number & 0x0f0f0f0f) == 0x0a0a0a0a;
+}
+
 static const struct version *version_of(uint32_t number)
 {
 	for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++)
@@ -82,6 +89,10 @@ static const struct version *version_of(uint32_t number)
 }
 
 /* -- packets as they lie in a datagram ------------------------------------------ */
+
+/* What a version that nobody has may be sealed with. */
+enum { VERSION_1 = 1 };
+static const uint32_t VERSION_DRAFT_29 = 0xff00001d;
 
 struct packet {
 	struct bytes whole; /* header and payload */
@@ -108,7 +119,7 @@ static bool next_packet(struct cursor *c, struct packet *p)
 	uint64_t length;
 
 	*p = (struct packet){ .version = get_be32(c) };
-	v = version_of(p->version);
+	v = version_of(is_reserved(p->version) ? VERSION_1 : p->version);
 	if (!(first & 0x80) || !v)
 		return false;
 	p->dcid = get_bytes(c, get_u8(c));
@@ -330,7 +341,7 @@ static void take_frames(struct quic_way *w, struct bytes frames)
 
 		if (type == ACK || type == ACK_ECN) {
 			skip_ack(&c, type == ACK_ECN);
-		} else if (type == CRYPTO) {
+		} else if (type == CRYPTO || type == CRYPTO_GOOGLE) {
 			uint64_t offset = get_varint(&c);
 			struct bytes data = get_bytes(&c, get_varint(&c));
 
@@ -410,24 +421,30 @@ static void look_for_hello(struct quic_way *w, int way,
 
 /* -- datagrams ----------------------------------------------------------------------------- */
 
-/*
- * With the keys that are there, or with those that the packet itself leads to:
- * it is a client's first, or its first after a Retry.
- */
-static bool open_initial(struct quic_stream *s, int way,
-			 const struct packet *p, struct buf *frames)
+/* A client's first packet, or its first after a Retry, leads to its keys. */
+static bool open_first(struct quic_stream *s, int way, uint32_t version,
+		       const struct packet *p, struct buf *frames)
 {
 	struct quic_keys keys[2];
 
-	if (s->client &&
-	    open_packet(&s->keys[s->client != way + 1], p, frames))
-		return true;
-	if (quic_initial_keys(p->version, p->dcid, keys) < 0 ||
+	if (quic_initial_keys(version, p->dcid, keys) < 0 ||
 	    !open_packet(&keys[0], p, frames))
 		return false;
 	memcpy(s->keys, keys, sizeof(keys));
 	s->client = way + 1;
 	return true;
+}
+
+static bool open_initial(struct quic_stream *s, int way,
+			 const struct packet *p, struct buf *frames)
+{
+	if (s->client &&
+	    open_packet(&s->keys[s->client != way + 1], p, frames))
+		return true;
+	if (!is_reserved(p->version))
+		return open_first(s, way, p->version, p, frames);
+	return open_first(s, way, VERSION_1, p, frames) ||
+	       open_first(s, way, VERSION_DRAFT_29, p, frames);
 }
 
 void quic_stream_feed(struct quic_stream *s, int way, uint64_t offset,

@@ -5,7 +5,8 @@
  * Initial packets are encrypted with keys that follow from a connection id in
  * them (RFC 9001, section 5; RFC 9369 for version 2), so that who sees the
  * first packets can read them.  Known are versions 1 and 2, the drafts from 21
- * on, and what Google and Facebook used of these.  The CRYPTO frames of any
+ * on, what Google and Facebook used of these, and those that ask for a version
+ * negotiation.  The CRYPTO frames of any
  * number of packets are put in order, up to a cap; the client's hello, and the
  * server's, are messages with what codec/tls.h reads from them.  A packet that
  * does not verify says nothing and is passed by.

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint64_t at = fed[way];
 
 		if (how & 2)
-			seal_initial(&keys[way], dcid, 0, in, &datagram);
+			seal_initial(&keys[way], 1, dcid, 0, in, &datagram);
 		else
 			put_bytes(&datagram, in);
 		fed[way] += datagram.len;

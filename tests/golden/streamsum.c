@@ -46,6 +46,8 @@ static struct protocols *protocols;
 static struct buf hellos;   /* ["sni","ja3","ja4"],… */
 static struct buf names;    /* "name",… of DNS queries */
 static struct buf requests; /* ["GET","/","host"],… */
+static struct buf requests2; /* the same of HTTP/2: "GET host /",… */
+static struct buf quic;      /* as hellos */
 static struct buf errors;   /* "sentence",… */
 static uint64_t n_responses, n_frames;
 
@@ -115,11 +117,25 @@ static void note_dns(const struct dns_packet *d)
 	}
 }
 
-static void note_hello(const struct tls_facts *t)
+static void note_hello(struct buf *to, const struct tls_facts *t)
 {
-	put_text(&hellos, hellos.len ? ",[" : "[");
-	put_json_text(&hellos, t->sni);
-	put_format(&hellos, ",\"%s\",\"%s\"]", t->ja3, t->ja4);
+	put_text(to, to->len ? ",[" : "[");
+	put_json_text(to, t->sni);
+	put_format(to, ",\"%s\",\"%s\"]", t->ja3, t->ja4);
+}
+
+static void note_request2(const struct http_head *h)
+{
+	char *text = mem_format("%.*s %.*s %.*s", (int)h->method.len,
+				(const char *)h->method.p,
+				(int)h->authority.len,
+				(const char *)h->authority.p,
+				(int)h->target.len,
+				(const char *)h->target.p);
+
+	put_text(&requests2, requests2.len ? "," : "");
+	put_json_text(&requests2, text);
+	free(text);
 }
 
 static void note_request(const struct http_head *h)
@@ -139,6 +155,9 @@ static void on_message(void *self, const struct message *m)
 	if (m->kind == MESSAGE_ERROR) {
 		put_text(&errors, errors.len ? "," : "");
 		put_json_text(&errors, m->error);
+	} else if (m->http && m->protocol == MESSAGE_HTTP2) {
+		if (m->kind == MESSAGE_REQUEST)
+			note_request2(m->http);
 	} else if (m->http && m->kind == MESSAGE_REQUEST) {
 		note_request(m->http);
 	} else if (m->http) {
@@ -148,7 +167,8 @@ static void on_message(void *self, const struct message *m)
 	if (m->dns && !m->dns->response)
 		note_dns(m->dns);
 	if (m->tls && m->tls->hello == TLS_CLIENT_HELLO)
-		note_hello(m->tls);
+		note_hello(m->protocol == MESSAGE_QUIC ? &quic : &hellos,
+			   m->tls);
 }
 
 static const struct message_sink messages = { .message = on_message };
@@ -245,6 +265,9 @@ static void print_all(const char *error, const char *warning)
 	printf("},\"hellos\":[%.*s],\"dns_names\":[%.*s]", (int)hellos.len,
 	       hellos.len ? (char *)hellos.p : "", (int)names.len,
 	       names.len ? (char *)names.p : "");
+	printf(",\"http2_requests\":[%.*s],\"quic\":[%.*s]",
+	       (int)requests2.len, requests2.len ? (char *)requests2.p : "",
+	       (int)quic.len, quic.len ? (char *)quic.p : "");
 	printf(",\"http_requests\":[%.*s],\"http_responses\":%llu"
 	       ",\"websocket\":%llu,\"errors\":[%.*s]",
 	       (int)requests.len, requests.len ? (char *)requests.p : "",
@@ -273,6 +296,8 @@ static void print_all(const char *error, const char *warning)
 	buf_release(&hellos);
 	buf_release(&names);
 	buf_release(&requests);
+	buf_release(&requests2);
+	buf_release(&quic);
 	buf_release(&errors);
 }
 

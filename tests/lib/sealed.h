@@ -11,10 +11,10 @@
 #include "base/buf.h"
 #include "codec/quic.h"
 
-/* Append a packet of version 1 with these frames; at least three bytes. */
-static inline void seal_initial(const struct quic_keys *k, struct bytes dcid,
-				uint8_t number, struct bytes frames,
-				struct buf *out)
+/* Append a packet with these frames, at least three bytes of them. */
+static inline void seal_initial(const struct quic_keys *k, uint32_t version,
+				struct bytes dcid, uint8_t number,
+				struct bytes frames, struct buf *out)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	size_t start = out->len, head;
@@ -22,7 +22,7 @@ static inline void seal_initial(const struct quic_keys *k, struct bytes dcid,
 	int n, sealed;
 
 	put_u8(out, 0xc0);
-	put_be32(out, 1);
+	put_be32(out, version);
 	put_u8(out, (uint8_t)dcid.len);
 	put_bytes(out, dcid);
 	put_be16(out, 0); /* no source id, no token */

@@ -14,6 +14,23 @@ static const char ANSWER[] =
 	"03777777 076578616d706c65 036f7267 00 0001 0001"
 	"c00c 0001 0001 0000003c 0004 5db8d822";
 
+TEST(R30_a_datagram_looks_like_dns_only_as_a_whole)
+{
+	struct bytes q = t_hex("1234 0100 0001 0000 0000 0000 0161 00"
+			       "0001 0001");
+
+	CHECK(dns_looks_like(q));
+	for (size_t n = 0; n < q.len; n++)
+		CHECK(!dns_looks_like(bytes_of(q.p, n)));
+	CHECK(!dns_looks_like(t_hex("1234 0100 0001 0000 0000 0000 0161 00"
+				    "0001 0001 00")));
+	CHECK(!dns_looks_like(t_hex("1234 0140 0001 0000 0000 0000 0161 00"
+				    "0001 0001")));
+	CHECK(!dns_looks_like(t_hex("1234 3100 0001 0000 0000 0000 0161 00"
+				    "0001 0001")));
+	CHECK(!dns_looks_like(t_hex("1234 0100 0000 0000 0000 0000")));
+}
+
 TEST(R30_names_and_records_are_read)
 {
 	struct dns_packet p;

@@ -215,6 +215,38 @@ TEST(R31_a_head_over_the_limit_is_an_error_and_memory_stays_flat)
 	buf_release(&out);
 }
 
+TEST(behind_an_error_a_whole_first_line_begins_anew)
+{
+	const struct exchange smuggled = {
+		.say = { "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"
+			 "GET /more HTTP/1.1\r\n\r\n",
+			 "0\r\n\r\nPUT /it HTTP/1.0.8\r\n\r\n" },
+	};
+	struct buf out = { 0 };
+
+	play(&smuggled, 0, &out);
+	CHECK_STR(text_here(&out),
+		  "0 request partial [0,39) body 39+0: POST /\n"
+		  "0 error parse_error [39,39) body 0+0: "
+		  "a Content-Length that is no single number\n"
+		  "0 request complete [39,61) body 61+0: GET /more\n"
+		  "0 error parse_error [61,66) body 0+0: "
+		  "what stands here is no HTTP message\n"
+		  "0 request complete [66,88) body 88+0: PUT /it\n");
+	buf_release(&out);
+}
+
+TEST(a_first_line_is_one_with_any_method)
+{
+	CHECK(http1_begins(bytes_of_text("FETCH /x HTTP/1.1\r\n")));
+	CHECK(http1_begins(bytes_of_text("HTTP/1.0 200 Fine\n")));
+	CHECK(!http1_begins(bytes_of_text("FETCH /x HTTP/1.1")));
+	CHECK(!http1_begins(bytes_of_text("FETCH /x\r\n")));
+	CHECK(!http1_begins(bytes_of_text("RTSP/1.0 200 OK\r\n")));
+	CHECK(!http1_begins(bytes_of_text("\r\n")));
+	CHECK(!http1_begins(bytes_of_text("")));
+}
+
 TEST(a_gap_inside_a_body_is_bridged_and_one_over_a_head_is_not)
 {
 	struct buf out = { 0 };

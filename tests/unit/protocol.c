@@ -214,6 +214,44 @@ TEST(R30_quic_is_known_by_a_datagram_on_any_port)
 	buf_release(&t.out);
 }
 
+TEST(R29_http_begins_in_the_middle_of_something_else)
+{
+	struct talk t;
+
+	/* SOCKS first, and the answers to it. */
+	begin(&t, &usual, 6, NO_PORT);
+	say(&t, 0, t_hex("050100"));
+	say(&t, 1, t_hex("0500"));
+	say(&t, 0, t_hex("050100017f0000010050"));
+	say(&t, 1, t_hex("05000001000000000000"));
+	say(&t, 0, text("FETCH / HTTP/1.1\r\n\r\n"));
+	say(&t, 1, t_hex("0500"));
+	say(&t, 1, text("HTTP/1.1 204 No\r\n\r\n"));
+	CHECK_STR(end(&t), "0 request complete [13,33) body 33+0: FETCH /\n"
+			   "1 response complete [14,33) body 33+0: 204 No\n");
+	buf_release(&t.out);
+}
+
+TEST(R30_ssdp_and_dns_are_known_by_a_datagram)
+{
+	struct talk t;
+
+	begin(&t, &usual, 17, NO_PORT);
+	say(&t, 0, text("M-SEARCH * HTTP/1.1\r\nMAN: x\r\n\r\n"));
+	say(&t, 1, text("HTTP/1.1 200 OK\r\nST: y\r\n\r\n"));
+	say(&t, 1, text("HTTP/1.1 200 OK\r\nST: z\r\n\r\n"));
+	CHECK_STR(end(&t), "0 request complete [0,31) body 31+0: M-SEARCH *\n"
+			   "1 response complete [0,26) body 26+0: 200 OK\n"
+			   "1 response complete [26,52) body 52+0: 200 OK\n");
+	buf_release(&t.out);
+
+	begin(&t, &usual, 17, NO_PORT);
+	say(&t, 0, text("nothing"));
+	say(&t, 0, t_hex("1234 0100 0001 0000 0000 0000 00 0002 0001"));
+	CHECK_STR(end(&t), "0 request complete [7,24) body 7+17: query NS .\n");
+	buf_release(&t.out);
+}
+
 TEST(R30_dns_by_its_port_but_not_over_http)
 {
 	struct talk t;

@@ -79,6 +79,7 @@ struct flight {
 	char ja4[TLS_JA4], alpn[TLS_ALPN_TEXT];
 	uint64_t at[2];
 	uint8_t number;
+	uint32_t version;
 	const char *dcid;
 };
 
@@ -95,7 +96,7 @@ static void note_hello(void *self, const struct message *m)
 
 static void begin(struct flight *f)
 {
-	*f = (struct flight){ .dcid = DCID };
+	*f = (struct flight){ .dcid = DCID, .version = 1 };
 	CHECK_EQ(quic_initial_keys(1, t_hex(DCID), f->keys), 0);
 }
 
@@ -118,7 +119,7 @@ static void say(struct flight *f, size_t offset, struct bytes what)
 	put_be16(&frames, (uint16_t)(0x4000 + what.len));
 	put_bytes(&frames, what);
 	put_zeros(&frames, 20);
-	seal_initial(&f->keys[0], t_hex(f->dcid), f->number++,
+	seal_initial(&f->keys[0], f->version, t_hex(f->dcid), f->number++,
 		     buf_bytes(&frames), &out);
 	datagram(f, 0, buf_bytes(&out));
 	buf_release(&frames);
@@ -162,6 +163,22 @@ TEST(R30_after_a_retry_the_keys_are_of_the_new_id)
 	say(&f, 0, bytes_of(hello.p, 10));
 	f.dcid = "0102030405060708";
 	CHECK_EQ(quic_initial_keys(1, t_hex(f.dcid), f.keys), 0);
+	say(&f, 0, hello);
+	CHECK(strstr(end(&f), "client hello a.example") != NULL);
+	buf_release(&f.out);
+}
+
+TEST(R30_a_version_that_nobody_has_is_tried_with_those_that_are)
+{
+	/* 0x1a2a3a4a, sealed as draft 29 is: by an interoperability test. */
+	struct quic_keys k[2];
+	struct bytes hello = t_hex(HELLO);
+	struct flight f;
+
+	begin(&f);
+	f.version = 0x1a2a3a4a;
+	CHECK_EQ(quic_initial_keys(0xff00001d, t_hex(DCID), k), 0);
+	f.keys[0] = k[0];
 	say(&f, 0, hello);
 	CHECK(strstr(end(&f), "client hello a.example") != NULL);
 	buf_release(&f.out);

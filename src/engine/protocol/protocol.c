@@ -16,6 +16,7 @@ enum {
 	TCP = 6,
 	UDP = 17,
 	PORT_DNS = 53,
+	PORT_NETBIOS = 137,
 	PORT_MDNS = 5353,
 	PORT_LLMNR = 5355,
 	HEAD = 16 /* bytes that are enough to know a protocol */
@@ -44,6 +45,7 @@ struct protocol_stream {
 	struct protocols *home;
 	enum parser parser;
 	bool dns_port, udp;
+	bool netbios; /* its names look like DNS, and are none */
 	uint8_t datagrams; /* that were looked at in vain */
 	uint32_t errors;
 	size_t held; /* bytes, as last counted */
@@ -170,7 +172,7 @@ static void begin_parser(struct protocol_stream *s, enum parser parser)
 		break;
 	case DNS:
 		s->of.dns = mem_alloc(sizeof(*s->of.dns));
-		s->of.dns->tcp = true;
+		s->of.dns->tcp = !s->udp;
 		break;
 	case WEBSOCKET:
 		s->of.websocket = mem_alloc(sizeof(*s->of.websocket));
@@ -192,7 +194,7 @@ static void begin_parser(struct protocol_stream *s, enum parser parser)
 	s->look[0].joined = s->look[1].joined = false;
 }
 
-static bool is_dns_port(const uint16_t port[2], uint16_t wanted)
+static bool has_port(const uint16_t port[2], uint16_t wanted)
 {
 	return port[0] == wanted || port[1] == wanted;
 }
@@ -202,9 +204,9 @@ struct protocol_stream *protocol_stream_new(struct protocols *p,
 					    const uint16_t port[2])
 {
 	struct protocol_stream *s;
-	bool dns = is_dns_port(port, PORT_DNS);
-	bool udp_dns = dns || is_dns_port(port, PORT_MDNS) ||
-		       is_dns_port(port, PORT_LLMNR);
+	bool dns = has_port(port, PORT_DNS);
+	bool udp_dns = dns || has_port(port, PORT_MDNS) ||
+		       has_port(port, PORT_LLMNR);
 
 	if (ip_protocol != TCP && ip_protocol != UDP)
 		return NULL;
@@ -216,10 +218,9 @@ struct protocol_stream *protocol_stream_new(struct protocols *p,
 	s->home = p;
 	s->dns_port = dns;
 	s->udp = ip_protocol == UDP;
-	if (s->udp && udp_dns) {
+	s->netbios = has_port(port, PORT_NETBIOS);
+	if (s->udp && udp_dns)
 		begin_parser(s, DNS);
-		s->of.dns->tcp = false;
-	}
 	if (++p->counters.streams > p->counters.streams_peak)
 		p->counters.streams_peak = p->counters.streams;
 	count_bytes(s);
@@ -325,6 +326,22 @@ static bool hello_begins(struct bytes b)
 	return b.len >= 9 && b.p[5] == 1 && b.p[6] == 0 && tls_looks_like(b);
 }
 
+/*
+ * What begins at a slice though the direction began with something else, or
+ * with a method that is not in the books?
+ */
+static enum parser recognise_later(const struct look *l, struct bytes data)
+{
+	struct bytes head = l->n ? bytes_of(l->head, l->n) : data;
+
+	if (l->settled && hello_begins(data))
+		return TLS;
+	/* A head that is on its way may be continued by anything. */
+	if (!l->settled && http1_looks_like(head))
+		return NOTHING;
+	return http1_begins(data) ? HTTP1 : NOTHING;
+}
+
 static void feed_parser(struct protocol_stream *s, int way, uint64_t offset,
 			struct bytes data, const struct message_sink *sink);
 
@@ -364,11 +381,14 @@ static void look_on(struct protocol_stream *s, int way, uint64_t offset,
 		    struct bytes data, const struct message_sink *sink)
 {
 	struct look *l = &s->look[way];
+	enum parser later = recognise_later(l, data);
 
-	if (l->settled && hello_begins(data)) {
-		s->look[0].settled = s->look[1].settled = true;
+	if (later != NOTHING) {
+		/* The other side is still where it was. */
+		s->look[!way].settled = true;
+		l->settled = false;
 		l->next = offset;
-		begin_parser(s, TLS);
+		begin_parser(s, later);
 		feed_parser(s, way, offset, data, sink);
 		return;
 	}
@@ -416,17 +436,26 @@ static void feed_http1(struct protocol_stream *s, int way, uint64_t offset,
 {
 	size_t n = http1_stream_feed(s->of.http1, way, offset, data, sink);
 
+	if (s->udp) { /* SSDP: a datagram is all of it */
+		http1_stream_end(s->of.http1, way, sink);
+		return;
+	}
 	if (s->of.http1->upgraded &&
 	    s->of.http1->way[way].state == HTTP1_TUNNEL)
 		change_over(s, way, offset + n,
 			    bytes_of(data.p + n, data.len - n), sink);
 }
 
-/* Does the direction begin TLS now?  Plain text may still be on its way. */
-static bool joins_tls(struct protocol_stream *s, int way, struct bytes data)
+/* Does the direction begin it, too?  What was there may still be on its way. */
+static bool joins(struct protocol_stream *s, int way, struct bytes data)
 {
-	return !s->look[way].settled || tls_looks_like(data) ||
-	       (data.len && data.p[0] == 21); /* an alert */
+	if (!s->look[way].settled)
+		return true;
+	if (s->parser == HTTP1)
+		return http1_looks_like(data);
+	if (s->parser == TLS)
+		return tls_looks_like(data) || data.p[0] == 21; /* an alert */
+	return true;
 }
 
 static void feed_parser(struct protocol_stream *s, int way, uint64_t offset,
@@ -435,7 +464,7 @@ static void feed_parser(struct protocol_stream *s, int way, uint64_t offset,
 	struct look *l = &s->look[way];
 	bool first = !l->joined;
 
-	if (first && s->parser == TLS && !joins_tls(s, way, data))
+	if (first && !joins(s, way, data))
 		return;
 	l->joined = true;
 	switch (s->parser) {
@@ -474,13 +503,25 @@ static void feed_parser(struct protocol_stream *s, int way, uint64_t offset,
 	}
 }
 
+static enum parser recognise_datagram(const struct protocol_stream *s,
+				      struct bytes data)
+{
+	if (quic_looks_like(data))
+		return QUIC;
+	if (http1_begins(data))
+		return HTTP1;
+	return !s->netbios && dns_looks_like(data) ? DNS : NOTHING;
+}
+
 /* Of UDP it is known by a datagram, or not at all. */
 static void look_at_datagram(struct protocol_stream *s, int way,
 			     uint64_t offset, struct bytes data,
 			     const struct message_sink *sink)
 {
-	if (quic_looks_like(data)) {
-		begin_parser(s, QUIC);
+	enum parser found = recognise_datagram(s, data);
+
+	if (found != NOTHING) {
+		begin_parser(s, found);
 		feed_parser(s, way, offset, data, sink);
 	} else if (++s->datagrams == PROTOCOL_DATAGRAMS) {
 		end_parser(s, NOTHING);
