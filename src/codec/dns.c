@@ -83,7 +83,10 @@ static int get_records(struct bytes packet, struct cursor *c, unsigned n,
 					       ? &out->records[out->n_records]
 					       : &spare;
 
-		*r = (struct dns_record){ .ttl = 0 };
+		/* Not the whole of it: a name is long, and always set. */
+		r->ttl = 0;
+		r->data = bytes_of(NULL, 0);
+		r->name[0] = '\0';
 		if (get_name(packet, c, r->name) < 0)
 			return ERR_MALFORMED;
 		r->type = get_be16(c);

@@ -12,8 +12,8 @@
 #include "codec/message.h"
 
 enum {
-	DNS_NAME_MAX = 256,  /* as text, with the closing NUL */
-	DNS_RECORDS_MAX = 32 /* kept; the counts of the header are all there */
+	DNS_NAME_MAX = 1024, /* as text: 255 bytes, each of them as \ddd */
+	DNS_RECORDS_MAX = 64 /* kept; the counts of the header are all there */
 };
 
 struct dns_record {

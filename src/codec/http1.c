@@ -237,9 +237,11 @@ bool http1_begins(struct bytes start)
 	    (start.p[method] != ' ' && start.p[method] != '/') ||
 	    !next_line(&start, &line))
 		return false;
-	return line.len >= 5 && memcmp(line.p, "HTTP/", 5) == 0
-		       ? status_line(line, &h) == 0
-		       : request_line(line, &h) == 0;
+	if (line.len >= 5 && memcmp(line.p, "HTTP/", 5) == 0
+		    ? status_line(line, &h) < 0
+		    : request_line(line, &h) < 0)
+		return false;
+	return h.version.p[5] == '1'; /* HTTP/2's preface looks like one */
 }
 
 /* -- messages -------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ struct stream {
 	struct flow flow; /* a copy, made at its end */
 	uint64_t order;
 	struct direction way[2];
+	EVP_MD_CTX *both; /* in the order in which bytes were delivered */
 	struct protocol_stream *protocol;
 };
 
@@ -64,6 +65,8 @@ static struct stream *new_tcp_stream(void)
 		s->way[i].sha = EVP_MD_CTX_new();
 		EVP_DigestInit_ex(s->way[i].sha, EVP_sha256(), NULL);
 	}
+	s->both = EVP_MD_CTX_new();
+	EVP_DigestInit_ex(s->both, EVP_sha256(), NULL);
 	s->order = n_streams;
 	streams = mem_grow(streams, (n_streams + 1) * sizeof(*streams));
 	streams[n_streams++] = s;
@@ -185,6 +188,7 @@ static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
 	if (f->protocol != IP_TCP)
 		return;
 	EVP_DigestUpdate(stream->way[s->way].sha, s->data.p, s->data.len);
+	EVP_DigestUpdate(stream->both, s->data.p, s->data.len);
 	stream->way[s->way].bytes += s->data.len;
 }
 
@@ -222,13 +226,20 @@ static void on_closed(void *self, struct flow *f)
 	free(stream);
 }
 
-static void print_direction(const char *name, struct direction *d,
-			    const struct flow_way *w)
+static void print_sum(EVP_MD_CTX *sha)
 {
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 
-	EVP_DigestFinal_ex(d->sha, sum, &len);
+	EVP_DigestFinal_ex(sha, sum, &len);
+	EVP_MD_CTX_free(sha);
+	for (unsigned i = 0; i < len; i++)
+		printf("%02x", sum[i]);
+}
+
+static void print_direction(const char *name, struct direction *d,
+			    const struct flow_way *w)
+{
 	printf("\"%s\":{\"bytes\":%llu,\"conflicts\":%u,\"ignored\":%u,"
 	       "\"gaps\":[",
 	       name, (unsigned long long)d->bytes, w->conflicts, w->ignored);
@@ -237,10 +248,8 @@ static void print_direction(const char *name, struct direction *d,
 		       (unsigned long long)d->gaps[i].at,
 		       (unsigned long long)d->gaps[i].len);
 	printf("],\"sha256\":\"");
-	for (unsigned i = 0; i < len; i++)
-		printf("%02x", sum[i]);
+	print_sum(d->sha);
 	printf("\"}");
-	EVP_MD_CTX_free(d->sha);
 	free(d->gaps);
 }
 
@@ -288,7 +297,9 @@ static void print_all(const char *error, const char *warning)
 		print_direction("from_a", &s->way[0], &s->flow.way[0]);
 		printf(",");
 		print_direction("from_b", &s->way[1], &s->flow.way[1]);
-		printf("}");
+		printf(",\"both\":\"");
+		print_sum(s->both);
+		printf("\"}");
 		free(s);
 	}
 	printf("]}\n");

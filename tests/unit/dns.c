@@ -91,8 +91,8 @@ TEST(more_records_than_are_kept_are_still_walked)
 	struct buf b = { 0 };
 	struct dns_packet p;
 
-	put_bytes(&b, t_hex("1234 8180 0000 0028 0000 0000"));
-	for (int i = 0; i < 40; i++)
+	put_bytes(&b, t_hex("1234 8180 0000 0050 0000 0000"));
+	for (int i = 0; i < 80; i++)
 		put_bytes(&b, t_hex("00 0001 0001 00000000 0000"));
 	CHECK_EQ(dns_parse(buf_bytes(&b), &p), 0);
 	CHECK_EQ(p.n_records, DNS_RECORDS_MAX);

@@ -243,6 +243,7 @@ TEST(a_first_line_is_one_with_any_method)
 	CHECK(!http1_begins(bytes_of_text("FETCH /x HTTP/1.1")));
 	CHECK(!http1_begins(bytes_of_text("FETCH /x\r\n")));
 	CHECK(!http1_begins(bytes_of_text("RTSP/1.0 200 OK\r\n")));
+	CHECK(!http1_begins(bytes_of_text("PRI * HTTP/2.0\r\n\r\n")));
 	CHECK(!http1_begins(bytes_of_text("\r\n")));
 	CHECK(!http1_begins(bytes_of_text("")));
 }

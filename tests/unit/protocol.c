@@ -149,6 +149,17 @@ TEST(R29_http2_is_known_by_its_preface_on_any_port)
 	buf_release(&t.out);
 }
 
+TEST(R29_http2_is_known_by_a_whole_preface)
+{
+	struct talk t;
+
+	begin(&t, &usual, 6, NO_PORT);
+	say(&t, 0, text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+	say(&t, 0, t_hex("000003 01 05 00000001 828684"));
+	CHECK_STR(end(&t), "0 request complete [24,36) body 36+0: GET /\n");
+	buf_release(&t.out);
+}
+
 TEST(R29_http2_is_known_by_a_servers_settings)
 {
 	struct talk t;
