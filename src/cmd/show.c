@@ -15,6 +15,7 @@
 #include "base/opt.h"
 #include "cmd/bytes_text.h"
 #include "cmd/show_decoded.h"
+#include "cmd/store_dir.h"
 #include "cmd/store_text.h"
 #include "codec/base64.h"
 #include "engine/store/view.h"
@@ -181,7 +182,9 @@ static void run(struct show *s, const char *text, struct err *err)
 		err_set(err, ERR_USAGE, "--direction takes a or b, not \"%s\"",
 			s->direction);
 	else if (read_id(text, &id, err) == 0)
-		s->view = store_view_open(NULL, s->dir, NULL, err);
+		s->view = store_view_open(
+			NULL, s->dir ? s->dir : store_dir_default(), NULL,
+			err);
 	if (s->view && store_view_row(s->view, id, &s->row, err) == 0) {
 		if (s->decoded || s->layers)
 			decode(s);
@@ -193,9 +196,9 @@ static void run(struct show *s, const char *text, struct err *err)
 
 int cmd_show(int argc, char **argv)
 {
-	struct show s = { .dir = "store", .decoded_max = 16 << 20 };
+	struct show s = { .decoded_max = 16 << 20 };
 	const struct opt opts[] = {
-		OPT_TEXT('d', "store", &s.dir, "DIR", "the store to read"),
+		OPT_TEXT('d', "store", &s.dir, "DIR", STORE_DIR_HELP),
 		OPT_FLAG(0, "text", &s.text,
 			 "text, other bytes written out; this is the default"),
 		OPT_FLAG(0, "hex", &s.hex, "offsets, hexadecimal digits, text"),

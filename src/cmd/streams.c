@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/opt.h"
+#include "cmd/store_dir.h"
 #include "cmd/store_text.h"
 #include "engine/store/view.h"
 
@@ -30,7 +31,8 @@ static int on_row(void *arg, const struct store_row *row)
 
 static void run(struct streams *o, struct err *err)
 {
-	struct store_view *v = store_view_open(NULL, o->dir, NULL, err);
+	struct store_view *v = store_view_open(
+		NULL, o->dir ? o->dir : store_dir_default(), NULL, err);
 	struct store_filter f = { .service = o->service, .limit = o->limit };
 
 	if (v)
@@ -40,9 +42,9 @@ static void run(struct streams *o, struct err *err)
 
 int cmd_streams(int argc, char **argv)
 {
-	struct streams o = { .dir = "store", .limit = 100 };
+	struct streams o = { .limit = 100 };
 	const struct opt opts[] = {
-		OPT_TEXT('d', "store", &o.dir, "DIR", "the store to read"),
+		OPT_TEXT('d', "store", &o.dir, "DIR", STORE_DIR_HELP),
 		OPT_TEXT('s', "service", &o.service, "NAME",
 			 "only streams of this service, like http"),
 		OPT_UINT('n', "limit", &o.limit, 0, UINT64_MAX, "N",

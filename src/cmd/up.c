@@ -3,9 +3,10 @@
  * weir up - all of it on this machine, in one process tree.
  *
  *	agent capture → spool → agent listen ⇢ collector → mirror → feed
+ *	                                                         ↳ analyze → store
  *
  * This process only supervises: it makes keys and configuration, starts the
- * three others (the same program), reads the two spools for the counters it
+ * four others (the same program), reads the two spools for the counters it
  * shows, and ends everything in the order in which packets flow.
  */
 #include "cmd/cmd.h"
@@ -31,6 +32,7 @@
 #include "cmd/progress.h"
 #include "cmd/up_state.h"
 #include "engine/spool/reader.h"
+#include "engine/store/store.h"
 #include "engine/supervise/supervise.h"
 #include "sys/loop.h"
 #include "sys/sys.h"
@@ -61,7 +63,8 @@ struct up {
 	const char *listen;
 	const char *state_dir;
 	const char *speed;
-	bool top_speed;
+	bool top_speed, analyze;
+	uint64_t store_max;
 	struct cmd_logs logs;
 
 	enum source source;
@@ -307,11 +310,13 @@ static void announce(struct up *up, const char *address)
 
 	printf("Packets of %s%s%s are on %s. Try, from another terminal:\n\n"
 	       "  tshark -i TCP@%s\n"
-	       "  tcpdump -nr - </dev/tcp/%.*s/%s    (in bash)\n\n"
+	       "  tcpdump -nr - </dev/tcp/%.*s/%s    (in bash)\n%s%s%s\n"
 	       "Kept in %s; Ctrl-C ends it.\n",
 	       kind[up->source], up->source == SOURCE_SAMPLE ? "" : " ",
 	       up->source == SOURCE_SAMPLE ? "" : up->what, address, address,
 	       (int)(port ? port - address : 0), address, port ? port + 1 : "",
+	       up->analyze ? "  weir streams --store " : "",
+	       up->analyze ? up->state.store : "", up->analyze ? "\n" : "",
 	       up->state.dir);
 	fflush(stdout);
 	up->announced = true;
@@ -458,6 +463,27 @@ static int start_collector(struct up *up, struct err *err)
 	return supervisor_add(up->sup, "collector", w.at, false, err);
 }
 
+/* Reads the mirror as any client does: nobody waits for it. */
+static int start_analyze(struct up *up, struct err *err)
+{
+	struct words w = { { up->self, "analyze" }, 2 };
+	char *source = mem_format("%s/src1", up->state.mirror);
+	char bytes[32];
+	int rc;
+
+	snprintf(bytes, sizeof(bytes), "%llu",
+		 (unsigned long long)up->store_max);
+	add(&w, "--spool", source);
+	add(&w, "--store", up->state.store);
+	add(&w, "--max-stream-content-bytes", bytes);
+	add(&w, "--no-events", NULL);
+	add(&w, "--health-interval-ms", "0");
+	add_logs(&w, up);
+	rc = supervisor_add(up->sup, "analyze", w.at, false, err);
+	free(source);
+	return rc;
+}
+
 /*
  * The receiving end waits for the first packet of a file, which says in which
  * spool, and where in it, this run begins.
@@ -473,7 +499,8 @@ static int start_receiving(struct up *up, struct err *err)
 	if (up->feed || !may_receive(up))
 		return 0;
 	choose_feed(up);
-	if (start_collector(up, err) < 0)
+	if (start_collector(up, err) < 0 ||
+	    (up->analyze && start_analyze(up, err) < 0))
 		return err->code;
 	return start_listen(up, err);
 }
@@ -589,6 +616,8 @@ int cmd_up(int argc, char **argv)
 {
 	struct up up = { .listen = "127.0.0.1:4242",
 			 .speed = "1",
+			 .analyze = true,
+			 .store_max = UINT64_C(4) << 30,
 			 .logs = CMD_LOGS_DEFAULT,
 			 .state = { .lock = -1 },
 			 .probe = -1 };
@@ -601,6 +630,12 @@ int cmd_up(int argc, char **argv)
 			 "play a file so many times as fast"),
 		OPT_FLAG('t', "top-speed", &up.top_speed,
 			 "play a file as fast as it goes"),
+		OPT_FLAG(0, "analyze", &up.analyze,
+			 "make streams of the packets, for weir streams and "
+			 "weir show; --no-analyze leaves that out"),
+		OPT_SIZE(0, "store-max-bytes", &up.store_max,
+			 STORE_PAYLOAD_LEAST, UINT64_C(1) << 50,
+			 "the streams' payload on disk; the oldest makes room"),
 		CMD_LOGS_OPTIONS(&up.logs),
 		OPT_END()
 	};
@@ -611,9 +646,11 @@ int cmd_up(int argc, char **argv)
 			 "interface, a capture file or,\nwithout a word, of a "
 			 "sample capture are spooled, carried over an "
 			 "encrypted link\nto a mirror, and served to any reader "
-			 "of PCAP-over-IP.  Keys are made on first\nstart.  A "
-			 "file is played once, at the speed of its times, and "
-			 "stays readable\nuntil Ctrl-C.",
+			 "of PCAP-over-IP.  What was said becomes\nstreams, "
+			 "which weir streams lists while they grow.  Keys are "
+			 "made on first\nstart.  A file is played once, at the "
+			 "speed of its times, and stays readable\nuntil "
+			 "Ctrl-C.",
 		.examples = "  weir up\n  weir up eth0\n"
 			    "  weir up --top-speed night.pcap\n"
 			    "  tshark -i TCP@127.0.0.1:4242\n",

@@ -15,7 +15,7 @@
 #include "sys/sys.h"
 
 /* As the XDG base directory specification has it; root's own is /var/lib. */
-static char *default_dir(void)
+char *up_state_default(void)
 {
 	const char *state = getenv("XDG_STATE_HOME");
 	const char *home = getenv("HOME");
@@ -140,7 +140,7 @@ int up_state_open(struct up_state *st, const char *dir, struct err *err)
 	int rc;
 
 	*st = (struct up_state){ .lock = -1 };
-	st->dir = dir ? realpath(dir, NULL) : default_dir();
+	st->dir = dir ? realpath(dir, NULL) : up_state_default();
 	if (!st->dir)
 		st->dir = mem_text(dir); /* not there yet */
 	keys = mem_format("%s/keys", st->dir);
@@ -149,6 +149,7 @@ int up_state_open(struct up_state *st, const char *dir, struct err *err)
 	st->config = mem_format("%s/config", st->dir);
 	st->spool = mem_format("%s/spool", st->dir);
 	st->mirror = mem_format("%s/mirror", st->dir);
+	st->store = mem_format("%s/store", st->dir);
 	st->link_port = free_port();
 
 	rc = make_dir(st->dir, err);
@@ -174,5 +175,6 @@ void up_state_close(struct up_state *st)
 	free(st->config);
 	free(st->spool);
 	free(st->mirror);
+	free(st->store);
 	*st = (struct up_state){ .lock = -1 };
 }

@@ -9,6 +9,7 @@
  *	config/infra.yml
  *	spool/               what was captured
  *	mirror/              what the collector has
+ *	store/               the streams that analysis makes of it
  */
 #ifndef CMD_UP_STATE_H
 #define CMD_UP_STATE_H
@@ -20,11 +21,14 @@ struct err;
 struct up_state {
 	char *dir; /* all owned */
 	char *agent_key, *collector_key;
-	char *config, *spool, *mirror;
+	char *config, *spool, *mirror, *store;
 	char collector_public[KEYFILE_TEXT + 1];
 	unsigned link_port; /* of 127.0.0.1, free a moment ago */
 	int lock;
 };
+
+/* The user's own state folder, to be freed. */
+char *up_state_default(void);
 
 /*
  * Make what is missing below `dir`, or below the user's own state folder when

@@ -75,7 +75,7 @@ check 'and nothing is redrawn' bash -c "! grep -q $'\r' '$T/up.err'"
 # -- Ctrl-C -----------------------------------------------------------------
 
 read -ra children <<<"$(children_of "${pid[up]}")"
-check_equal 'there are three children' "${#children[@]}" 3
+check_equal 'there are four children' "${#children[@]}" 4
 before=$(date +%s%N)
 stop up INT 10
 check_equal 'Ctrl-C ends it with status 0' "${status[up]}" 0
