@@ -217,6 +217,7 @@ struct segment {
 	uint64_t end, next, end_chain, length, lost;
 	uint32_t batches;
 	bool sealed, gap;
+	bool behind_gap; /* the segment before ends with one */
 };
 
 /* Section "Index": the header. */
@@ -463,7 +464,8 @@ static void add_gap(struct checked *c, struct checked_spool *s,
 }
 
 static void check_entry(struct checked *c, struct checked_spool *s,
-			const struct segment *g, size_t i, uint64_t *chain)
+			const struct segment *g, size_t i, uint64_t *chain,
+			unsigned *batches)
 {
 	const uint8_t *e = entry_at(g, i);
 	uint64_t at = le(e + 8, 8);
@@ -475,7 +477,10 @@ static void check_entry(struct checked *c, struct checked_spool *s,
 				  " has bytes that make no sense",
 				  i, g->first);
 	if (e[0] == BATCH) {
-		*chain = chain_of(*chain, e);
+		/* Behind a GAP what it is chained to may be lost. */
+		*chain = g->behind_gap && !*batches ? le(e + 48, 8)
+						    : chain_of(*chain, e);
+		++*batches;
 		wrong = take_records(s, e, records_of(g, e));
 		if (wrong)
 			checker_violation(c, "batch at %" PRIu64 ": %s", at,
@@ -550,10 +555,11 @@ static void check_segment(struct checked *c, struct checked_spool *s,
 			  const struct segment *g)
 {
 	uint64_t chain = g->chain;
+	unsigned batches = 0;
 	const uint8_t *seal;
 
 	for (size_t i = 0; i < g->entries; i++)
-		check_entry(c, s, g, i, &chain);
+		check_entry(c, s, g, i, &chain, &batches);
 	if (g->dropped != s->dropped && s->segments)
 		checker_violation(c,
 				  "segment %" PRIu64 " counts %" PRIu64
@@ -603,6 +609,7 @@ static void check_segments(struct checked *c, struct checked_spool *s,
 			checker_violation(
 				c, "segment %" PRIu64 " has not got its name",
 				g->first);
+		g->behind_gap = i && after_gap;
 		check_segment(c, s, g);
 		after_gap = g->gap;
 	}

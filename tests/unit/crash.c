@@ -113,7 +113,6 @@ static int play_open(struct play *p)
 	return 0;
 }
 
-
 /* Packet contents tell number and life, and straddle sectors. */
 static void put_packet(struct buf *b, uint64_t index, uint64_t life)
 {
@@ -580,6 +579,151 @@ TEST(a_killed_writer_and_then_a_power_cut)
 		end(p);
 	}
 	report("killed, then cut", &t);
+}
+
+/* -- cuts inside a mending ---------------------------------------------- */
+
+/* The disk as it is, with one bit of a file another one, and nothing on its
+ * way. */
+static struct disk *spoiled(const struct disk *d, const char *name, uint64_t at)
+{
+	struct disk *copy = disk_crash(d, disk_ops(d), DISK_KEEP_ALL, 0), *out;
+	struct sys *sys = disk_sys(copy);
+	char path[128];
+	uint8_t byte;
+	int file;
+
+	snprintf(path, sizeof(path), "%s/%s", SOURCE, name);
+	file = sys->open(sys, path, SYS_READ | SYS_WRITE);
+	CHECK_EQ(sys_read_full(sys, file, &byte, 1, at), 0);
+	byte ^= 1;
+	CHECK_EQ(sys_write_full(sys, file, &byte, 1, at), 0);
+	CHECK_EQ(sys->close(sys, file), 0);
+	out = disk_crash(copy, disk_ops(copy), DISK_KEEP_ALL, 0);
+	disk_free(copy);
+	return out;
+}
+
+/* Nothing of [from, to) is promised any more; all else is from the start on. */
+static void forget_promise(struct play *p, uint64_t from, uint64_t to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->o.n; i++)
+		if (p->o.p[i].index < from || p->o.p[i].index >= to) {
+			p->o.p[n] = p->o.p[i];
+			p->o.p[n++].since = 0;
+		}
+	p->o.n = n;
+}
+
+/*
+ * A start mends what a cut left: all whole packets are there, the others are
+ * a gap, and no number is given again.
+ */
+static bool judge_mended(struct play *p, struct disk *d, uint64_t next,
+			 uint64_t lost, char why[WHY])
+{
+	struct checked once = { 0 }, twice = { 0 }, more = { 0 };
+	uint64_t missing = 0;
+	bool good = write_on(p, d, false, why) &&
+		    check_it(p, d, CHECKER_CLOSED, 0, &once, why);
+
+	for (size_t i = 0; good && i < once.spools[0].n_gaps; i++)
+		missing +=
+			once.spools[0].gaps[i].to - once.spools[0].gaps[i].from;
+	if (good && (missing != lost || once.spools[0].next != next))
+		good = refuse(why, "the mending",
+			      missing != lost ? "another gap" : "another head");
+	good = good && write_on(p, d, false, why) &&
+	       check_it(p, d, CHECKER_CLOSED, 0, &twice, why);
+	if (good && !checked_equal(&once, &twice))
+		good = refuse(why, "a second start", "other packets");
+	good = good && write_on(p, d, true, why) &&
+	       check_it(p, d, CHECKER_CLOSED, 0, &more, why);
+	if (good && (packets_in(&more) != packets_in(&twice) + 1 ||
+		     more.spools[0].next != next + 1))
+		good = refuse(why, "the next packet", "not one more");
+	checked_release(&once);
+	checked_release(&twice);
+	checked_release(&more);
+	return good;
+}
+
+static void cut_mending(struct play *p, const char *name, uint64_t at,
+			uint64_t lost, struct tally *t)
+{
+	struct disk *d = spoiled(p->d, name, at);
+	struct disk_walk w = { .d = d, .bound = 1 + 16 / SHARE };
+	struct disk *state;
+	char why[WHY];
+
+	if (!write_on(p, d, false, why))
+		fail_msg("%s spoiled at %" PRIu64 ": %s", name, at, why);
+	w.to = disk_ops(d);
+	while ((state = disk_walk_next(&w)) != NULL) {
+		if (!judge_mended(p, state, 8, lost, why) && !t->broken++)
+			snprintf(t->first, sizeof(t->first),
+				 "%s spoiled at %" PRIu64
+				 ", cut behind change %" PRIu64 " of %" PRIu64
+				 ": %s",
+				 name, at, w.at, disk_ops(d), why);
+		disk_free(state);
+	}
+	t->states += w.states;
+	t->points += w.points;
+	t->whole_points += w.whole_points;
+	disk_walk_end(&w);
+	disk_free(d);
+}
+
+/* Four commits of two packets, killed; then batch b or its entry rots. */
+static void cut_mending_of(uint64_t b, bool entry, uint64_t segment_max,
+			   struct tally *t)
+{
+	struct spool_config cfg = small_config();
+	struct play play, *p = &play;
+	uint64_t at = 24;
+
+	cfg.segment_max = segment_max;
+	cfg.reserve = b % 2;
+	begin(p, &cfg);
+	MUST(play_open(p));
+	for (int i = 0; i < 4; i++) {
+		MUST(play_append(p, 2));
+		MUST(play_commit(p));
+	}
+	disk_kill(p->d);
+	play_close(p);
+	disk_start(p->d);
+	forget_promise(p, 2 * b, 2 * b + 2);
+	for (uint64_t i = 0; i < 2 * b; i++)
+		at += 16 + 20 + i * 97 % 600;
+	if (segment_max == 1)
+		/* Each batch has a sealed segment of its own. */
+		cut_mending(p,
+			    entry ? "00000000000000000006.idx"
+				  : "00000000000000000006.pcap",
+			    entry ? 128 + 9 : 24 + 17, 2, t);
+	else if (entry)
+		cut_mending(p, "00000000000000000000.idx",
+			    128 + (b + 1) * 64 + 9, 2, t);
+	else
+		cut_mending(p, "00000000000000000000.pcap", at + 17, 2, t);
+	end(p);
+}
+
+TEST(damage_is_mended_whatever_cut_comes_in_between)
+{
+	struct tally t = { 0 };
+
+	for (uint64_t b = 0; b < 4; b++) {
+		cut_mending_of(b, false, 1 << 16, &t);
+		cut_mending_of(b, true, 1 << 16, &t);
+	}
+	cut_mending_of(3, false, 1, &t);
+	cut_mending_of(3, true, 1, &t);
+	report("mending", &t);
 }
 
 /* -- failing calls ------------------------------------------------------ */

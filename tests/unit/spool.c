@@ -813,31 +813,6 @@ TEST(no_flipped_bit_is_silent_or_costs_more_than_its_batch)
 	flip_each_bit(file_of(0, "idx"), 8, 2);
 }
 
-TEST(a_damaged_batch_with_good_ones_behind_stops_the_writer)
-{
-	struct spool_config cfg = config_here();
-	struct spool *s = open_here();
-	struct err err = ERR_NONE;
-	struct bytes before;
-	int fd;
-
-	write_some(s, 4, 2);
-	copy_dir(t_path("spool/src1"), t_path("saved"));
-	spool_close(s);
-	restore(t_path("saved"));
-	fd = open(file_of(0, "pcap"), O_WRONLY);
-	CHECK_EQ(pwrite(fd, "X", 1, PCAP_HEADER + RECORD_HEADER + 3), 1);
-	close(fd);
-	before = t_load(file_of(0, "pcap"));
-	CHECK(!spool_open(sys_here(), &cfg, &err));
-	CHECK_EQ(err.code, ERR_DAMAGED);
-	CHECK(strstr(err.text, "weir recover") != NULL);
-	CHECK_BYTES(t_load(file_of(0, "pcap")), before);
-}
-
-/* -- looking and mending -----------------------------------------------------
- */
-
 static uint64_t faults_lost;
 static char fault_file[300];
 
@@ -870,6 +845,229 @@ static void mend_here(void)
 	CHECK_OK(spool_mend(sys_here(), t_path("spool/src1"), &how, &err),
 		 &err);
 }
+
+/* -- damage where it was durable ------------------------------------------ */
+
+static void spoil(const char *path, uint64_t at)
+{
+	int fd = open(path, O_RDWR);
+	uint8_t byte;
+
+	CHECK_EQ(pread(fd, &byte, 1, (off_t)at), 1);
+	byte ^= 0x10;
+	CHECK_EQ(pwrite(fd, &byte, 1, (off_t)at), 1);
+	close(fd);
+}
+
+/* Commits of two packets each, in segments as large as that, killed. */
+static void write_commits_and_die(int commits, uint64_t segment_max)
+{
+	struct spool *s;
+
+	log_setup(LOG_ERROR, false);
+	remove_dir(t_path("spool"));
+	remove_dir(t_path("saved"));
+	s = open_small(segment_max);
+	write_some(s, commits, 2);
+	copy_dir(t_path("spool/src1"), t_path("saved"));
+	spool_close(s);
+	restore(t_path("saved"));
+}
+
+static void write_and_die(uint64_t segment_max)
+{
+	write_commits_and_die(4, segment_max);
+}
+
+/* The start mends it: [from, to) is a gap, the rest is there, 8 is next. */
+static void check_mended_by_start(uint64_t from, uint64_t to)
+{
+	for (int again = 0; again < 2; again++) {
+		struct spool *s = open_here();
+		uint64_t more = again ? 3 : 0;
+		struct got g;
+
+		CHECK_EQ(spool_next(s), 8 + more);
+		g = read_all();
+		CHECK_EQ(g.damaged, 0);
+		CHECK_EQ(g.packets, 8 - (to - from) + more);
+		CHECK_EQ(g.gaps, to > from);
+		if (to > from) {
+			CHECK_EQ(g.gap_from[0], from);
+			CHECK_EQ(g.gap_to[0], to);
+			CHECK_EQ(g.gap_reason[0], SPOOL_GAP_DAMAGE);
+		}
+		write_some(s, 1, 3);
+		spool_close(s);
+	}
+	CHECK_EQ(examine_here().faults, 0);
+}
+
+TEST(damage_in_the_last_segment_becomes_a_gap_and_the_writer_goes_on)
+{
+	for (uint64_t b = 0; b < 4; b++) {
+		struct bytes pcap, idx;
+		uint64_t at = PCAP_HEADER;
+
+		/* Its packets: the last one too, as `live` tells that they
+		 * were durable. */
+		write_and_die(1 << 20);
+		for (uint64_t i = 0; i <= 2 * b; i++)
+			at += RECORD_HEADER + (i < 2 * b ? 20 + i % 40 : 3);
+		spoil(file_of(0, "pcap"), at);
+		pcap = t_load(file_of(0, "pcap"));
+		idx = t_load(file_of(0, "idx"));
+		CHECK_EQ(examine_here().bad, 2);
+		CHECK_BYTES(t_load(file_of(0, "pcap")), pcap);
+		check_mended_by_start(2 * b, 2 * b + 2);
+		/* And what it was can still be looked into. */
+		CHECK_BYTES(t_load(t_path("spool/src1/damaged/"
+					  "00000000000000000000.pcap")),
+			    pcap);
+		CHECK_BYTES(
+			t_load(t_path(
+				"spool/src1/damaged/00000000000000000000.idx")),
+			idx);
+
+		/* Its entry, behind the NOTE of the start. */
+		write_and_die(1 << 20);
+		spoil(file_of(0, "idx"), IDX_HEADER + (b + 1) * IDX_ENTRY + 9);
+		check_mended_by_start(2 * b, 2 * b + 2);
+	}
+	/* An entry that no packet hangs on. */
+	write_and_die(1 << 20);
+	spoil(file_of(0, "idx"), IDX_HEADER + 9);
+	check_mended_by_start(0, 0);
+}
+
+TEST(damage_in_the_last_of_several_segments_becomes_a_gap)
+{
+	uint64_t last = 0;
+
+	for (int what = 0; what < 3; what++) {
+		struct scan_dir names;
+
+		write_and_die(150);
+		names = segments_here();
+		CHECK(names.n_segments > 1);
+		last = names.segments[names.n_segments - 1].number;
+		scan_release(&names);
+		if (what == 0) {
+			spoil(file_of(last, "pcap"), PCAP_HEADER + 20);
+			check_mended_by_start(last, last + 2);
+		} else {
+			/* Its first entry, or its header. */
+			spoil(file_of(last, "idx"),
+			      what == 1 ? IDX_HEADER : 40);
+			check_mended_by_start(what == 1 ? last : 0,
+					      what == 1 ? last + 2 : 0);
+		}
+	}
+}
+
+TEST(a_reader_goes_on_in_what_was_made_of_its_damaged_segment)
+{
+	/* It has read up to a place before, in, or behind the damage. */
+	for (int read = 1; read <= 7; read++) {
+		struct spool_reader *r;
+		struct spool_event ev;
+		struct err err = ERR_NONE;
+		struct got g = { 0 };
+		struct spool *s;
+
+		write_commits_and_die(8, 1 << 20);
+		r = reader_here();
+		for (int i = 0; i < 1 + read; i++) {
+			CHECK_OK(spool_reader_next(r, &ev, &err), &err);
+			take_event(r, &ev, &g);
+		}
+		CHECK_EQ(g.packets, 2 * (read - 1));
+		/* The third of eight batches. */
+		spoil(file_of(0, "pcap"),
+		      PCAP_HEADER + 5 * RECORD_HEADER + 4 * 20 + 6);
+		s = open_here();
+		write_some(s, 2, 2);
+		read_on(r, &g);
+		CHECK_EQ(g.next, 20);
+		CHECK_EQ(g.packets, read > 3 ? 20 : 18);
+		CHECK_EQ(g.lost, read > 3 ? 0 : 2);
+		spool_close(s);
+		spool_reader_close(r);
+	}
+}
+
+TEST(what_live_says_was_durable_is_no_torn_tail)
+{
+	const uint64_t last = PCAP_HEADER + 6 * RECORD_HEADER + 6 * 20 + 15 +
+			      RECORD_HEADER + 3;
+	struct spool *s;
+
+	/* Nobody says that the last batch was ever there. */
+	write_and_die(1 << 20);
+	unlink(t_path("spool/src1/live"));
+	spoil(file_of(0, "pcap"), last);
+	s = open_here();
+	CHECK_EQ(spool_next(s), 6);
+	spool_close(s);
+	CHECK_EQ(read_all().gaps, 0);
+	CHECK(access(t_path("spool/src1/damaged"), F_OK) != 0);
+
+	/* An older word of `live`, as a power cut may leave it. */
+	write_and_die(1 << 20);
+	s = open_small(1 << 20);
+	write_some(s, 1, 2);
+	spool_close(s);
+	t_save(t_path("spool/src1/live"), t_load(t_path("saved/live")));
+	s = open_here();
+	CHECK_EQ(spool_next(s), 10);
+	spool_close(s);
+	CHECK_EQ(read_all().packets, 10);
+}
+
+TEST(I09_a_shortened_file_is_cut_and_its_torn_end_kept)
+{
+	struct bytes pcap;
+	struct spool *s;
+
+	write_and_die(1 << 20);
+	pcap = t_load(file_of(0, "pcap"));
+	t_save(file_of(0, "pcap"), bytes_of(pcap.p, pcap.len - 5));
+	s = open_here();
+	CHECK_EQ(spool_next(s), 6);
+	spool_close(s);
+	CHECK_EQ(read_all().packets, 6);
+	CHECK_BYTES(
+		t_load(t_path("spool/src1/damaged/00000000000000000000.pcap")),
+		bytes_of(pcap.p, pcap.len - 5));
+}
+
+TEST(a_newest_segment_that_is_gone_stops_the_writer_by_its_name)
+{
+	struct spool_config cfg = config_here();
+	struct err err = ERR_NONE;
+	struct scan_dir names;
+	char gone[FILE_NAME_MAX];
+	uint64_t last;
+	struct got g;
+
+	write_and_die(150);
+	names = segments_here();
+	last = names.segments[names.n_segments - 1].number;
+	scan_release(&names);
+	segment_name(gone, last, "pcap");
+	unlink(file_of(last, "pcap"));
+	unlink(file_of(last, "idx"));
+	CHECK(!spool_open(sys_here(), &cfg, &err));
+	CHECK_EQ(err.code, ERR_DAMAGED);
+	CHECK(strstr(err.text, gone) != NULL);
+	mend_here();
+	check_mended_by_start(last, 8);
+	g = read_all();
+	CHECK_EQ(g.lost, 8 - last);
+}
+
+/* -- looking and mending -----------------------------------------------------
+ */
 
 TEST(I60_a_look_at_a_spool_tells_head_oldest_and_bytes_and_changes_nothing)
 {

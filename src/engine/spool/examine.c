@@ -70,6 +70,27 @@ static void count_note(struct check *c, const struct idx_entry *e)
 	}
 }
 
+/*
+ * Behind the last good entry: nothing may be missing up to the next segment,
+ * nor, in the last one, up to where `live` says that it was durable.
+ */
+static void check_end(struct check *c, uint32_t bad_from)
+{
+	uint64_t end = c->has_next ? c->next : c->durable;
+	bool missing = !c->has_next && end > c->at;
+
+	if (bad_from != UINT32_MAX)
+		check_fault(c, "idx",
+			    IDX_HEADER + (uint64_t)bad_from * IDX_ENTRY, c->at,
+			    end > c->at ? end : c->at,
+			    "the index is not what was written");
+	else if (missing)
+		check_fault(c, "pcap", c->pcap_len, c->at, end,
+			    "packets that were durable are not there");
+	if ((missing || bad_from != UINT32_MAX) && end > c->at)
+		c->at = end;
+}
+
 /* Entries from c->at on, up to c->limit, told apart good from bad. */
 void check_entries(struct check *c)
 {
@@ -110,13 +131,7 @@ void check_entries(struct check *c)
 				    "the packets are not what was written");
 		c->at = e.index + e.packets;
 	}
-	if (bad_from != UINT32_MAX)
-		check_fault(c, "idx",
-			    IDX_HEADER + (uint64_t)bad_from * IDX_ENTRY, c->at,
-			    c->next > c->at ? c->next : c->at,
-			    "the index is not what was written");
-	if (bad_from != UINT32_MAX && c->next > c->at)
-		c->at = c->next;
+	check_end(c, bad_from);
 }
 
 /* Entries that count: what the next header says, or what is real. */
@@ -128,13 +143,19 @@ static int find_limit(struct check *c, struct err *err)
 
 	c->limit = c->x.n;
 	if (!c->has_next) {
+		/* The newest segment is missing as a whole. */
+		if (c->has_live && c->live.segment > c->first)
+			c->durable = c->live.head;
 		if (c->pcap < 0 || !c->has_idx)
 			return 0;
-		if (scan_last(c->sys, &c->x, c->pcap, &w, err) < 0)
+		if (scan_last(c->sys, &c->x, c->pcap,
+			      c->has_live ? &c->live : NULL, &w, err) < 0)
 			return err->code;
 		c->torn = !w.damaged;
 		if (c->torn)
 			c->limit = w.entries;
+		else if (w.durable)
+			c->durable = w.durable;
 		c->length = w.length;
 		return 0;
 	}
@@ -156,7 +177,7 @@ int check_open(struct check *c, const struct scan_pair *pair, struct err *err)
 
 	c->first = c->at = pair->number;
 	c->bad = c->torn = c->gap = false;
-	c->length = c->pcap_len = 0;
+	c->length = c->pcap_len = c->durable = 0;
 	c->pcap = c->sys->open(c->sys, pcap, SYS_READ);
 	if (c->pcap >= 0)
 		c->sys->size(c->sys, c->pcap, &c->pcap_len);
@@ -314,6 +335,8 @@ int spool_examine(struct sys *sys, const char *dir,
 	*out = (struct spool_report){ 0 };
 	if (scan_list(sys, dir, &names, err) < 0)
 		return err->code;
+	/* Before the index: what that says is then never less. */
+	c.has_live = live_find(sys, dir, &c.live);
 	out->written = is_written(sys, dir);
 	out->segments = names.n_segments;
 	rc = check_id(&c, &names, err);

@@ -86,6 +86,9 @@ int live_parse(struct bytes in, struct live *live);
 /* The chain value behind a run: r->first, count, crc, times and length. */
 uint64_t chain_behind(uint64_t chain, const struct run *r, uint32_t length);
 
+/* In front of a segment's name: it is about to take the place of that one. */
+#define MEND_PREFIX "mend-"
+
 /* "00000000000000000017.pcap"; kind is "pcap" or "idx". */
 void segment_name(char out[FILE_NAME_MAX], uint64_t first, const char *kind);
 /* ".spare-7.pcap": the dot keeps it out of "*.pcap". */

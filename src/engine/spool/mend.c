@@ -4,9 +4,10 @@
  *
  * A damaged segment is taken apart into its good batches, and made again as
  * one segment for each stretch of them, with a GAP at the end of each where
- * packets are missing.  The old files are copied to damaged/ first; the new
- * ones get their names from the last to the first, so that the old segment
- * stays what it was until everything behind it is there.
+ * packets are missing.  The old files are copied to damaged/ first.  The new
+ * ones are made beside them, and a file called "mending" says that all of them
+ * are there: from then on they take the places of the old ones, after any
+ * crash, and before it none does.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,11 +15,14 @@
 
 #include "base/crc32c.h"
 #include "base/cursor.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/record.h"
 #include "engine/spool/mend_priv.h"
 
-enum { REBUILT_BATCH = 256 << 10 };
+enum { REBUILT_BATCH = 256 << 10, ASIDE_MAX = 1000 };
+
+static const char journal_name[] = "mending";
 
 /* A good entry and where its records lie in the old .pcap. */
 struct pieces {
@@ -33,14 +37,14 @@ struct made {
 	struct buf idx;
 	uint64_t length;
 	uint32_t entries, batches;
-	struct made *next; /* made before it: they are named newest first */
+	struct made *next; /* made before it */
 };
 
 struct mending {
 	struct check c;
 	struct spool_report report;
 	uint32_t before; /* entries of the segment before */
-	uint64_t chain, dropped;
+	uint64_t chain, dropped, incarnation;
 	bool changed; /* the segment before was made again */
 	struct made *made;
 };
@@ -143,13 +147,17 @@ static int take_from_pcap(struct mending *m, struct pieces *p, struct err *err)
 
 /* -- making again ---------------------------------------------------------- */
 
+static char *mend_path(const char *dir, uint64_t first, const char *kind)
+{
+	char name[FILE_NAME_MAX + sizeof(MEND_PREFIX)] = MEND_PREFIX;
+
+	segment_name(name + strlen(MEND_PREFIX), first, kind);
+	return path_in(dir, name);
+}
+
 static char *made_path(struct mending *m, uint64_t first, const char *kind)
 {
-	char name[FILE_NAME_MAX + 8];
-
-	memcpy(name, "mend-", 5);
-	segment_name(name + 5, first, kind);
-	return path_in(m->c.dir, name);
+	return mend_path(m->c.dir, first, kind);
 }
 
 static int begin_made(struct mending *m, uint64_t first, struct err *err)
@@ -157,6 +165,7 @@ static int begin_made(struct mending *m, uint64_t first, struct err *err)
 	const struct spool_identity *id = &m->report.identity;
 	struct idx_head head = { .first = first,
 				 .chain = m->chain,
+				 .incarnation = m->incarnation,
 				 .linktype = id->linktype,
 				 .snaplen = id->snaplen,
 				 .dropped = m->dropped,
@@ -304,23 +313,59 @@ static int make_again(struct mending *m, const struct pieces *p,
 
 /* -- names ----------------------------------------------------------------- */
 
-static int copy_aside(struct mending *m, const char *name, struct err *err)
+/* Is the file at `path` this?  False also where there is none. */
+static bool holds(struct sys *sys, const char *path, struct bytes what)
 {
-	struct sys *sys = m->c.sys;
-	char *aside = path_in(m->c.dir, "damaged");
-	char *from = path_in(m->c.dir, name);
-	char *to = path_in(aside, name);
+	struct buf b = { 0 };
+	bool same = file_load(sys, path, UINT32_MAX, &b) == 0 &&
+		    b.len == what.len &&
+		    (!what.len || memcmp(b.p, what.p, what.len) == 0);
+
+	buf_release(&b);
+	return same;
+}
+
+/*
+ * Beside what was kept there before; the same a second time, as a start that
+ * was interrupted leaves it, is not kept twice.
+ */
+static char *name_aside(struct sys *sys, const char *aside, const char *name,
+			struct bytes what, bool *there)
+{
+	char *path = path_in(aside, name);
+
+	for (unsigned n = 2;; n++) {
+		int file = sys->open(sys, path, SYS_READ);
+
+		if (file >= 0)
+			sys->close(sys, file);
+		*there = file >= 0 && holds(sys, path, what);
+		if (file == -ENOENT || *there || n > ASIDE_MAX)
+			return path;
+		free(path);
+		path = mem_format("%s/%s.%u", aside, name, n);
+	}
+}
+
+int keep_aside(struct sys *sys, const char *dir, const char *name,
+	       struct err *err)
+{
+	char *aside = path_in(dir, "damaged");
+	char *from = path_in(dir, name), *to = NULL;
 	struct buf all = { 0 };
+	bool there = false;
 	int rc = file_load(sys, from, UINT32_MAX, &all);
 
 	if (rc == 0)
 		rc = sys_mkdir_all(sys, aside);
 	if (rc == 0)
+		to = name_aside(sys, aside, name, buf_bytes(&all), &there);
+	if (rc == 0 && !there)
 		rc = sys_replace_file(sys, to, all.p, all.len);
 	if (rc == -ENOENT)
 		rc = 0;
 	if (rc < 0)
-		err_disk(err, -rc, "%s cannot be copied to %s", from, to);
+		err_disk(err, -rc, "%s cannot be copied to %s", from, aside);
 	buf_release(&all);
 	free(aside);
 	free(from);
@@ -333,35 +378,93 @@ static int set_aside(struct mending *m, struct err *err)
 	char name[FILE_NAME_MAX];
 
 	segment_name(name, m->c.first, "pcap");
-	if (copy_aside(m, name, err) < 0)
+	if (keep_aside(m->c.sys, m->c.dir, name, err) < 0)
 		return err->code;
 	segment_name(name, m->c.first, "idx");
-	return copy_aside(m, name, err);
+	return keep_aside(m->c.sys, m->c.dir, name, err);
 }
 
-static int give_name(struct mending *m, uint64_t first, const char *kind,
-		     struct err *err)
+static int sync_names(struct sys *sys, const char *dir, struct err *err)
 {
-	char *from = made_path(m, first, kind);
-	char *to = segment_path(m->c.dir, first, kind);
-	int rc = m->c.sys->rename(m->c.sys, from, to);
+	int rc = sys->sync_dir(sys, dir);
 
-	if (rc == 0)
-		rc = m->c.sys->sync_dir(m->c.sys, m->c.dir);
+	return rc < 0 ? err_disk(err, -rc, "%s cannot be synced", dir) : 0;
+}
+
+static int settle_file(struct sys *sys, const char *dir, uint64_t first,
+		       const char *kind, bool take, struct err *err)
+{
+	char *from = mend_path(dir, first, kind);
+	char *to = segment_path(dir, first, kind);
+	int rc = take ? sys->rename(sys, from, to) : 0;
+
 	if (rc < 0)
 		err_disk(err, -rc, "%s cannot be renamed to %s", from, to);
+	/* A crash may have left both names: then renaming does nothing. */
+	if (rc == 0 && (rc = sys->unlink(sys, from)) < 0 && rc != -ENOENT)
+		err_sys(err, -rc, "%s cannot be removed", from);
 	free(from);
 	free(to);
-	return rc < 0 ? err->code : 0;
+	return rc < 0 && rc != -ENOENT ? err->code : 0;
 }
 
+int mend_settle(struct sys *sys, const char *dir, const struct scan_dir *names,
+		struct err *err)
+{
+	char *journal = path_in(dir, journal_name);
+	int file = sys->open(sys, journal, SYS_READ);
+	bool take = file >= 0;
+	int rc = 0;
+
+	if (take)
+		sys->close(sys, file);
+	else if (file != -ENOENT)
+		rc = err_sys(err, -file, "%s cannot be opened", journal);
+	for (size_t i = 0; rc == 0 && i < names->n_made; i++) {
+		const struct scan_pair *made = &names->made[i];
+
+		if (made->pcap)
+			rc = settle_file(sys, dir, made->number, "pcap", take,
+					 err);
+		if (rc == 0 && made->idx)
+			rc = settle_file(sys, dir, made->number, "idx", take,
+					 err);
+	}
+	if (rc == 0 && take)
+		rc = sync_names(sys, dir, err);
+	if (rc == 0 && take) {
+		rc = sys->unlink(sys, journal);
+		if (rc < 0)
+			err_disk(err, -rc, "%s cannot be removed", journal);
+		else
+			rc = sync_names(sys, dir, err);
+	}
+	free(journal);
+	return rc < 0 ? err->code : take || names->n_made;
+}
+
+/* From here on the made files count, and not those whose places they take. */
 static int name_made(struct mending *m, struct err *err)
 {
-	for (const struct made *made = m->made; made; made = made->next)
-		if (give_name(m, made->first, "pcap", err) < 0 ||
-		    give_name(m, made->first, "idx", err) < 0)
-			return err->code;
-	return 0;
+	static const char text[] = "the files mend-* take their places\n";
+	char *journal = path_in(m->c.dir, journal_name);
+	struct scan_dir names;
+	int rc = sync_names(m->c.sys, m->c.dir, err);
+
+	if (rc == 0) {
+		rc = sys_replace_file(m->c.sys, journal, text,
+				      sizeof(text) - 1);
+		if (rc < 0)
+			err_disk(err, -rc, "%s cannot be written", journal);
+	}
+	free(journal);
+	if (rc < 0)
+		return err->code;
+	if (scan_list(m->c.sys, m->c.dir, &names, err) < 0)
+		return err->code;
+	rc = mend_settle(m->c.sys, m->c.dir, &names, err);
+	scan_release(&names);
+	return rc < 0 ? rc : 0;
 }
 
 static void forget_made(struct mending *m)
@@ -384,6 +487,14 @@ static int rebuild(struct mending *m, struct err *err)
 	struct pieces p = { 0 };
 	int rc = set_aside(m, err);
 
+	/* What its header says of those before it, if that is still true. */
+	if (m->c.x.headed) {
+		m->chain = m->c.x.head.chain;
+		if (!m->changed) {
+			m->dropped = m->c.x.head.dropped;
+			m->before = m->c.x.head.before;
+		}
+	}
 	if (rc == 0 && m->c.has_idx)
 		take_entries(m, &p);
 	else if (rc == 0 && m->c.pcap >= 0)
@@ -432,8 +543,11 @@ static void go_behind(struct mending *m)
 {
 	struct idx_entry e;
 
-	if (m->c.x.headed)
+	if (m->c.x.headed) {
+		m->chain = m->c.x.head.chain;
 		m->dropped = m->c.x.head.dropped;
+		m->incarnation = m->c.x.head.incarnation;
+	}
 	for (uint32_t i = 0; i < m->c.limit; i++) {
 		if (scan_entry(&m->c.x, i, &e) < 0)
 			continue;
@@ -513,7 +627,7 @@ static int mend_id(struct mending *m, const struct scan_dir *names,
 				"%s is damaged, and no index tells "
 				"what it was",
 				path);
-		else if (copy_aside(m, "id", err) < 0)
+		else if (keep_aside(m->c.sys, m->c.dir, "id", err) < 0)
 			rc = err->code;
 		else
 			rc = identity_save(m->c.sys, m->c.dir, id, err);
@@ -525,14 +639,32 @@ static int mend_id(struct mending *m, const struct scan_dir *names,
 
 /* -- all ------------------------------------------------------------------- */
 
+/* The segments, behind a mending that may have been interrupted. */
+static int list_settled(struct mending *m, struct scan_dir *names,
+			struct err *err)
+{
+	int rc = scan_list(m->c.sys, m->c.dir, names, err);
+
+	if (rc == 0)
+		rc = mend_settle(m->c.sys, m->c.dir, names, err);
+	if (rc > 0) {
+		scan_release(names);
+		rc = scan_list(m->c.sys, m->c.dir, names, err);
+	}
+	if (rc < 0)
+		scan_release(names);
+	return rc;
+}
+
 static int mend_all(struct mending *m, struct err *err)
 {
 	struct scan_dir names;
 	struct recovered r;
 	int rc;
 
-	if (scan_list(m->c.sys, m->c.dir, &names, err) < 0)
+	if (list_settled(m, &names, err) < 0)
 		return err->code;
+	m->c.has_live = live_find(m->c.sys, m->c.dir, &m->c.live);
 	rc = mend_id(m, &names, err);
 	for (size_t i = 0; rc == 0 && i < names.n_segments; i++) {
 		check_place(&m->c, &names, i);
@@ -552,6 +684,51 @@ static int mend_all(struct mending *m, struct err *err)
 		rc = live_settle(m->c.sys, m->c.dir, &r, err);
 	if (rc == 0)
 		recovered_release(&r);
+	return rc;
+}
+
+static void tell(void *arg, const struct spool_fault *f)
+{
+	(void)arg;
+	if (f->to > f->from)
+		log_error("spool",
+			  "%s, offset %" PRIu64 ", packets %" PRIu64
+			  " to %" PRIu64 ": %s",
+			  f->file, f->offset, f->from, f->to - 1, f->what);
+	else
+		log_error("spool", "%s, offset %" PRIu64 ": %s", f->file,
+			  f->offset, f->what);
+}
+
+int mend_last(struct sys *sys, const char *dir, const struct spool_identity *id,
+	      const struct scan_dir *names, const struct live *live,
+	      struct err *err)
+{
+	const struct spool_examine how = { .verify = true, .on_fault = tell };
+	struct mending m = { .report.identity = *id };
+	size_t last = names->n_segments - 1;
+	int rc = 0;
+
+	m.c = (struct check){ .sys = sys,
+			      .dir = dir,
+			      .how = &how,
+			      .report = &m.report,
+			      .pcap = -1,
+			      .has_live = live != NULL };
+	if (live)
+		m.c.live = *live;
+	for (size_t i = last ? last - 1 : last; rc == 0 && i <= last; i++) {
+		check_place(&m.c, names, i);
+		rc = check_open(&m.c, &names->segments[i], err);
+		if (rc == 0 && i < last)
+			go_behind(&m);
+		if (rc == 0 && i == last) {
+			check_segment(&m.c);
+			rc = rebuild(&m, err);
+		}
+		check_close(&m.c);
+	}
+	buf_release(&m.c.scratch);
 	return rc;
 }
 

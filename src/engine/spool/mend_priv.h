@@ -14,6 +14,8 @@ struct check {
 	const struct spool_examine *how;
 	struct spool_report *report;
 	uint64_t done, total; /* bytes, for the progress */
+	bool has_live;
+	struct live live;
 	struct buf scratch;
 	bool any; /* a segment was looked at before */
 
@@ -32,6 +34,8 @@ struct check {
 	bool bad;
 	bool has_next;
 	uint64_t next; /* first index of the next segment */
+	/* The last one: how far packets were durable that are missing now. */
+	uint64_t durable;
 };
 
 void check_place(struct check *c, const struct scan_dir *names, size_t i);

@@ -34,6 +34,7 @@ struct view {
 /* What may be given of it at this moment. */
 struct horizon {
 	bool bounded; /* by `live`; else every real batch counts */
+	bool known;   /* there is one */
 	bool nothing; /* a writer is there and has not said anything yet */
 	bool alive;
 	struct live live;
@@ -119,17 +120,16 @@ static int view_open(struct sys *sys, const char *source_dir, unsigned number,
 static struct horizon look(struct spool_reader *r, struct view *v)
 {
 	struct horizon h = { 0 };
-	bool known;
 
 	if (v->live < 0)
 		v->live = open_in(r->sys, v->dir, "live");
 	if (v->lock < 0)
 		v->lock = open_in(r->sys, v->dir, "lock");
 	h.alive = v->lock >= 0 && r->sys->locked(r->sys, v->lock) == 1;
-	known = v->live >= 0 && live_load(r->sys, v->live, &h.live) == 0;
+	h.known = v->live >= 0 && live_load(r->sys, v->live, &h.live) == 0;
 	h.bounded =
-		known && (h.alive || h.live.boot == r->sys->boot_id(r->sys));
-	h.nothing = !known && h.alive;
+		h.known && (h.alive || h.live.boot == r->sys->boot_id(r->sys));
+	h.nothing = !h.known && h.alive;
 	return h;
 }
 
@@ -288,6 +288,29 @@ static int find_segment(struct spool_reader *r, uint64_t from, struct place *p,
 	return 0;
 }
 
+/* The named segment that `index` lies in: the last that begins at or below. */
+static int segment_of(struct spool_reader *r, uint64_t index, uint64_t *first,
+		      struct err *err)
+{
+	struct scan_dir names;
+	bool any = false;
+
+	if (scan_list(r->sys, r->view.dir, &names, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < names.n_segments; i++) {
+		const struct scan_pair *s = &names.segments[i];
+
+		if (s->pcap && s->idx && s->number <= index &&
+		    (!r->horizon.bounded ||
+		     s->number <= r->horizon.live.segment)) {
+			*first = s->number;
+			any = true;
+		}
+	}
+	scan_release(&names);
+	return any;
+}
+
 /*
  * Not the newest: the header of the next one says how many entries count, all
  * of them, or fewer where it was given up after an error of the disk.
@@ -320,6 +343,11 @@ static int limit_by_next(struct spool_reader *r, uint64_t next, struct err *err)
 	return 0;
 }
 
+static const struct live *live_of(const struct spool_reader *r)
+{
+	return r->horizon.known ? &r->horizon.live : NULL;
+}
+
 /* Nobody wrote since this boot: what is real in the last segment counts. */
 static int limit_by_walk(struct spool_reader *r, struct err *err)
 {
@@ -335,7 +363,7 @@ static int limit_by_walk(struct spool_reader *r, struct err *err)
 	if (rc == 0)
 		rc = load_index(r, r->first, &x);
 	if (rc == 0)
-		rc = scan_last(r->sys, &x, r->pcap, &w, err);
+		rc = scan_last(r->sys, &x, r->pcap, live_of(r), &w, err);
 	else
 		rc = err_sys(err, -rc,
 			     "%s: segment %020" PRIu64 " cannot be read",
@@ -444,10 +472,31 @@ static int next_view(struct spool_reader *r, struct err *err)
 	return 0;
 }
 
+/*
+ * Where no segment begins at `at`, one may hold it: a start has made another
+ * one from parts of that which was read so far.
+ */
+static int enter_middle(struct spool_reader *r, struct err *err)
+{
+	struct idx_entry e;
+	uint64_t first;
+	int rc = segment_of(r, r->at, &first, err);
+
+	if (rc <= 0 || (r->open && first == r->first))
+		return rc < 0 ? rc : 0;
+	if (enter_segment(r, first, err) < 0 || find_limit(r, err) < 0)
+		return err->code == ERR_GONE ? 0 : err->code;
+	while (r->pos < r->limit &&
+	       (entry_at(r, r->pos, r->limit, &e) < 0 || e.index < r->at))
+		r->pos++;
+	return r->pos < r->limit && e.type != ENTRY_SEAL;
+}
+
 /* The segment that holds or follows `at` has to be opened. */
 static int next_segment(struct spool_reader *r, struct err *err)
 {
 	struct place p;
+	int rc;
 
 	/* One without a batch has no next but that in its own place. */
 	if (!(r->open && r->at == r->first) &&
@@ -458,6 +507,12 @@ static int next_segment(struct spool_reader *r, struct err *err)
 	if (find_segment(r, r->at + (r->open && r->at == r->first), &p, err) <
 	    0)
 		return err->code;
+	if (p.below && !(r->open && r->at == r->first)) {
+		rc = enter_middle(r, err);
+		if (rc)
+			return rc < 0 ? rc : 0;
+		*err = ERR_NONE;
+	}
 	if (!p.found || r->horizon.nothing ||
 	    (r->horizon.bounded && p.first > r->horizon.live.segment))
 		return next_view(r, err);
@@ -561,7 +616,8 @@ static int step_over(struct spool_reader *r, struct err *err)
 		return err->code;
 	else if (p.found)
 		owe_gap(r, p.first, SPOOL_GAP_DAMAGE);
-	else if (r->horizon.bounded)
+	else if (r->horizon.bounded ||
+		 (r->horizon.known && r->horizon.live.segment == r->first))
 		owe_gap(r, r->horizon.live.head, SPOOL_GAP_DAMAGE);
 	r->pos = i;
 	return err_set(err, ERR_DAMAGED,
@@ -788,35 +844,15 @@ static int bounds(struct spool_reader *scout, uint64_t *oldest, uint64_t *head,
 	if (h->nothing || !any || enter_segment(scout, last, err) < 0)
 		return 0;
 	if (load_index(scout, last, &x) == 0 &&
-	    scan_last(scout->sys, &x, scout->pcap, &w, err) == 0) {
+	    scan_last(scout->sys, &x, scout->pcap, live_of(scout), &w, err) ==
+		    0) {
 		*head = w.damaged ? last_index(&x) : w.next;
+		if (w.damaged && w.durable > *head)
+			*head = w.durable;
 		*dropped = (x.headed ? x.head.dropped : 0) + w.dropped;
 	}
 	scan_index_release(&x);
 	return 0;
-}
-
-/* The named segment that `index` lies in: the last that begins at or below. */
-static int segment_of(struct spool_reader *scout, uint64_t index,
-		      uint64_t *first, struct err *err)
-{
-	struct scan_dir names;
-	bool any = false;
-
-	if (scan_list(scout->sys, scout->view.dir, &names, err) < 0)
-		return err->code;
-	for (size_t i = 0; i < names.n_segments; i++) {
-		const struct scan_pair *s = &names.segments[i];
-
-		if (s->pcap && s->idx && s->number <= index &&
-		    (!scout->horizon.bounded ||
-		     s->number <= scout->horizon.live.segment)) {
-			*first = s->number;
-			any = true;
-		}
-	}
-	scan_release(&names);
-	return any;
 }
 
 /* Put the scout on the first entry that does not lie wholly before index. */

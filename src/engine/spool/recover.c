@@ -20,6 +20,9 @@ struct recovery {
 	const struct spool_identity *id;
 	unsigned sibling;
 	struct scan_dir names;
+	bool has_live;
+	struct live live;
+	bool mended; /* the last segment was made again */
 	struct recovered *out;
 };
 
@@ -48,23 +51,14 @@ static int write_again(struct recovery *r, int file, uint64_t from, uint64_t to)
 }
 
 /* How many entries of the last segment are surely on the disk. */
-static uint32_t surely_durable(struct recovery *r, uint64_t first)
+static uint32_t surely_durable(const struct recovery *r, uint64_t first)
 {
-	char *path = path_in(r->dir, "live");
-	int file = r->sys->open(r->sys, path, SYS_READ);
-	struct live live;
-	uint32_t n = 0;
-
-	free(path);
-	if (file < 0)
+	if (!r->has_live)
 		return 0;
 	/* Of another boot: what can be read now came from the disk. */
-	if (live_load(r->sys, file, &live) == 0)
-		n = live.boot != r->sys->boot_id(r->sys) ? UINT32_MAX
-		    : live.segment == first		 ? live.entries
-							 : 0;
-	r->sys->close(r->sys, file);
-	return n;
+	if (r->live.boot != r->sys->boot_id(r->sys))
+		return UINT32_MAX;
+	return r->live.segment == first ? r->live.entries : 0;
 }
 
 /*
@@ -138,6 +132,12 @@ static int drop_spare(struct recovery *r, const struct scan_pair *spare,
 	return 0;
 }
 
+static int list_again(struct recovery *r, struct err *err)
+{
+	scan_release(&r->names);
+	return scan_list(r->sys, r->dir, &r->names, err);
+}
+
 static int rename_old(struct recovery *r, uint64_t number, const char *kind,
 		      struct err *err)
 {
@@ -170,8 +170,7 @@ static int adopt_old_spares(struct recovery *r, struct err *err)
 		return 0;
 	if (sync_names(r, err) < 0)
 		return err->code;
-	scan_release(&r->names);
-	return scan_list(r->sys, r->dir, &r->names, err);
+	return list_again(r, err);
 }
 
 static struct scan_pair *segment_at(struct recovery *r, uint64_t first)
@@ -621,6 +620,33 @@ static uint64_t length_of(const struct scan_index *x, uint32_t entries)
 	return length;
 }
 
+/*
+ * Something has shortened a file whose end was durable.  The torn record is
+ * cut like any other, but a copy is kept, and it is said.
+ */
+static int keep_shortened(struct recovery *r, uint64_t first, bool torn,
+			  struct err *err)
+{
+	const struct scan_walk *w = &r->out->last;
+	char name[FILE_NAME_MAX];
+
+	log_error("spool",
+		  "%s: segment %020" PRIu64
+		  " was whole and durable up to packet "
+		  "%" PRIu64 " and ends before packet %" PRIu64 " now: "
+		  "something has shortened its files%s; the numbers from there "
+		  "on are given again",
+		  r->dir, first, w->durable, w->next,
+		  torn ? ", which are kept in damaged/" : "");
+	if (!torn)
+		return 0;
+	segment_name(name, first, "pcap");
+	if (keep_aside(r->sys, r->dir, name, err) < 0)
+		return err->code;
+	segment_name(name, first, "idx");
+	return keep_aside(r->sys, r->dir, name, err);
+}
+
 static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 		    int idx, struct err *err)
 {
@@ -630,6 +656,9 @@ static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 	uint64_t pcap_had = 0;
 	int rc = r->sys->size(r->sys, pcap, &pcap_had);
 
+	if (rc == 0 && w->shortened &&
+	    keep_shortened(r, x->first, pcap_had > w->length, err) < 0)
+		return err->code;
 	if (rc == 0 && (pcap_had > w->length || x->bytes.len > idx_len))
 		log_warn("spool",
 			 "%s: segment %020" PRIu64 ": a torn tail of %" PRIu64
@@ -657,21 +686,10 @@ static int cut_tail(struct recovery *r, const struct scan_index *x, int pcap,
 		      : 0;
 }
 
-static int say_damage(struct recovery *r, const struct scan_index *x,
-		      struct err *err)
-{
-	const struct scan_walk *w = &r->out->last;
-
-	return err_set(err, ERR_DAMAGED,
-		       "%s: segment %020" PRIu64 " is damaged at entry %" PRIu32
-		       " (packet %" PRIu64 ", offset %" PRIu64 "), yet good "
-		       "data follows at packet %" PRIu64 "; nothing was cut; "
-		       "weir recover shows and repairs",
-		       r->dir, x->first, w->entries, w->end, w->length,
-		       w->later.index);
-}
-
-/* Check the last segment's every byte, cut what is torn, leave it durable. */
+/*
+ * Check the last segment's every byte, cut what is torn, leave it durable.  A
+ * damaged one stays as it is.
+ */
 static int settle_tail(struct recovery *r, uint64_t first, struct err *err)
 {
 	char *pcap_path = segment_path(r->dir, first, "pcap");
@@ -688,10 +706,10 @@ static int settle_tail(struct recovery *r, uint64_t first, struct err *err)
 	else if ((rc = scan_index_load(r->sys, idx_path, r->id, first, &x)) < 0)
 		rc = err_sys(err, -rc, "%s cannot be read", idx_path);
 	if (rc == 0)
-		rc = scan_last(r->sys, &x, pcap, &r->out->last, err);
-	if (rc == 0)
-		rc = r->out->last.damaged ? say_damage(r, &x, err)
-					  : cut_tail(r, &x, pcap, idx, err);
+		rc = scan_last(r->sys, &x, pcap, r->has_live ? &r->live : NULL,
+			       &r->out->last, err);
+	if (rc == 0 && !r->out->last.damaged)
+		rc = cut_tail(r, &x, pcap, idx, err);
 	if (pcap >= 0)
 		r->sys->close(r->sys, pcap);
 	if (idx >= 0)
@@ -700,6 +718,72 @@ static int settle_tail(struct recovery *r, uint64_t first, struct err *err)
 	free(pcap_path);
 	free(idx_path);
 	return rc;
+}
+
+/* -- all ------------------------------------------------------------------ */
+
+static int settle(struct recovery *r, struct err *err);
+
+/*
+ * The last segment is damaged.  What is whole in it becomes segments of their
+ * own, what is not becomes GAPs, and then the spool is as good as any.
+ */
+static int mend(struct recovery *r, uint64_t first, struct err *err)
+{
+	if (r->mended)
+		return damaged(r, first, "pcap", err,
+			       "is damaged, also after it was made again");
+	log_error("spool",
+		  "%s: segment %020" PRIu64 " is damaged where it was durable; "
+		  "what is whole stays, the rest becomes a gap, and the "
+		  "damaged files are kept in %s/damaged",
+		  r->dir, first, r->dir);
+	r->mended = true;
+	recovered_release(r->out);
+	*r->out = (struct recovered){ .spare = r->out->spare };
+	if (mend_last(r->sys, r->dir, r->id, &r->names,
+		      r->has_live ? &r->live : NULL, err) < 0 ||
+	    list_again(r, err) < 0)
+		return err->code;
+	return settle(r, err);
+}
+
+/*
+ * The header of the last index is damaged, and nothing else says that the spool
+ * is not whole: then the segment before tells what must stand there.
+ */
+static bool last_head_is_lost(struct recovery *r)
+{
+	size_t n = r->names.n_segments;
+	const struct scan_pair *seg = r->names.segments;
+	struct scan_ends before, last;
+
+	return n > 1 && seg[n - 1].pcap && seg[n - 1].idx &&
+	       scan_ends(r->sys, r->dir, r->id, seg[n - 2].number, &before) ==
+		       0 &&
+	       before.headed && before.sealed &&
+	       before.next == seg[n - 1].number &&
+	       scan_ends(r->sys, r->dir, r->id, seg[n - 1].number, &last) ==
+		       0 &&
+	       !last.headed;
+}
+
+/* Readers have seen more segments than there are. */
+static int check_newest(struct recovery *r, uint64_t first, struct err *err)
+{
+	const struct live *live = &r->live;
+	char *path;
+
+	if (!r->has_live || live->segment <= first ||
+	    live->head <= r->out->last.next)
+		return 0;
+	path = segment_path(r->dir, live->segment, "pcap");
+	err_set(err, ERR_DAMAGED,
+		"packets %" PRIu64 " to %" PRIu64
+		" are missing: there was a %s; weir recover shows and repairs",
+		r->out->last.next, live->head - 1, path);
+	free(path);
+	return err->code;
 }
 
 static int settle(struct recovery *r, struct err *err)
@@ -712,16 +796,22 @@ static int settle(struct recovery *r, struct err *err)
 		return err->code;
 	if (!r->names.n_segments)
 		return 0;
+	first = r->names.segments[r->names.n_segments - 1].number;
+	if (!r->mended && last_head_is_lost(r))
+		return mend(r, first, err);
 	out->any = true;
 	out->kept = mem_array(r->names.n_segments, sizeof(*out->kept));
 	if (check_joins(r, &last, err) < 0)
 		return err->code;
-	first = r->names.segments[r->names.n_segments - 1].number;
 	out->first = first;
 	out->head = last.head;
 	/* Also a sealed one: the SEAL may have reached the disk before what it
 	 * seals. */
 	if (settle_tail(r, first, err) < 0)
+		return err->code;
+	if (out->last.damaged)
+		return mend(r, first, err);
+	if (check_newest(r, first, err) < 0)
 		return err->code;
 	out->open = !out->last.sealed;
 	last.end = out->last.end;
@@ -742,7 +832,12 @@ int spool_recover(struct sys *sys, const char *dir,
 	int rc;
 
 	*out = (struct recovered){ 0 };
+	r.has_live = live_find(sys, dir, &r.live);
 	rc = scan_list(sys, dir, &r.names, err);
+	if (rc == 0)
+		rc = mend_settle(sys, dir, &r.names, err);
+	if (rc > 0)
+		rc = list_again(&r, err);
 	if (rc == 0)
 		rc = adopt_old_spares(&r, err);
 	if (rc == 0)

@@ -43,12 +43,21 @@ static void add_file(void *arg, const char *name)
 	struct scan_dir *d = arg;
 	struct file_name file;
 	struct scan_pair **list;
+	bool made = strncmp(name, MEND_PREFIX, strlen(MEND_PREFIX)) == 0;
 	size_t *n;
 
-	if (file_name_parse(name, &file) < 0)
+	if (file_name_parse(name + (made ? strlen(MEND_PREFIX) : 0), &file) <
+		    0 ||
+	    (made && file.spare))
 		return;
-	list = file.old ? &d->old : file.spare ? &d->spares : &d->segments;
-	n = file.old ? &d->n_old : file.spare ? &d->n_spares : &d->n_segments;
+	list = made	    ? &d->made
+	       : file.old   ? &d->old
+	       : file.spare ? &d->spares
+			    : &d->segments;
+	n = made	 ? &d->n_made
+	    : file.old	 ? &d->n_old
+	    : file.spare ? &d->n_spares
+			 : &d->n_segments;
 	/* Doubling by powers of two, the room is never stored. */
 	if ((*n & (*n - 1)) == 0)
 		*list = mem_grow(*list, (*n ? 2 * *n : 1) * sizeof(**list));
@@ -99,6 +108,7 @@ int scan_list(struct sys *sys, const char *dir, struct scan_dir *out,
 	out->n_segments = join_pairs(out->segments, out->n_segments);
 	out->n_spares = join_pairs(out->spares, out->n_spares);
 	out->n_old = join_pairs(out->old, out->n_old);
+	out->n_made = join_pairs(out->made, out->n_made);
 	return 0;
 }
 
@@ -107,6 +117,7 @@ void scan_release(struct scan_dir *s)
 	free(s->segments);
 	free(s->spares);
 	free(s->old);
+	free(s->made);
 	*s = (struct scan_dir){ 0 };
 }
 
@@ -256,7 +267,6 @@ static int find_later(struct sys *sys, const struct scan_index *x, int pcap,
 			return rc;
 		if (rc) {
 			w->damaged = true;
-			w->later = e;
 			return 0;
 		}
 	}
@@ -311,8 +321,33 @@ static int check_last_commit(struct sys *sys, const struct scan_index *x,
 	return rc < 0 ? rc : 0;
 }
 
-int scan_last(struct sys *sys, const struct scan_index *x, int pcap,
-	      struct scan_walk *w, struct err *err)
+/*
+ * What `live` says was durable and is not real is no torn tail.  It may say
+ * less than was durable, since it is not synced itself, but never more.
+ */
+static int hold_against_live(struct sys *sys, const struct scan_index *x,
+			     int pcap, const struct live *live,
+			     struct scan_walk *w)
+{
+	struct idx_entry e;
+	uint64_t size = 0;
+	int rc;
+
+	if (!live || live->segment != x->first || live->head <= w->next)
+		return 0;
+	w->durable = live->head;
+	if (w->damaged)
+		return 0;
+	rc = sys->size(sys, pcap, &size);
+	w->shortened = w->entries >= x->n ||
+		       (scan_entry(x, w->entries, &e) == 0 &&
+			e.type == ENTRY_BATCH && e.value + e.length > size);
+	w->damaged = !w->shortened;
+	return rc;
+}
+
+static int walk_last(struct sys *sys, const struct scan_index *x, int pcap,
+		     struct scan_walk *w, struct err *err)
 {
 	struct idx_entry seal;
 	uint32_t bad;
@@ -327,6 +362,20 @@ int scan_last(struct sys *sys, const struct scan_index *x, int pcap,
 		return err_sys(err, -rc, "segment %llu cannot be read",
 			       (unsigned long long)x->first);
 	return bad < w->entries ? scan_walk(sys, x, -1, bad, w, err) : 0;
+}
+
+int scan_last(struct sys *sys, const struct scan_index *x, int pcap,
+	      const struct live *live, struct scan_walk *w, struct err *err)
+{
+	int rc = walk_last(sys, x, pcap, w, err);
+
+	if (rc < 0)
+		return rc;
+	rc = hold_against_live(sys, x, pcap, live, w);
+	if (rc < 0)
+		return err_sys(err, -rc, "segment %llu cannot be read",
+			       (unsigned long long)x->first);
+	return 0;
 }
 
 /* -- ends ---------------------------------------------------------------- */

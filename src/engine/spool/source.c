@@ -208,6 +208,18 @@ int live_load(struct sys *sys, int file, struct live *live)
 	return ERR_MALFORMED;
 }
 
+bool live_find(struct sys *sys, const char *dir, struct live *live)
+{
+	char *path = path_in(dir, "live");
+	int file = sys->open(sys, path, SYS_READ);
+	bool found = file >= 0 && live_load(sys, file, live) == 0;
+
+	if (file >= 0)
+		sys->close(sys, file);
+	free(path);
+	return found;
+}
+
 int live_put(struct sys *sys, int file, const struct live *live)
 {
 	uint8_t room[LIVE_SIZE];

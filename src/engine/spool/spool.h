@@ -5,7 +5,8 @@
  * The promise: when spool_commit() has returned 0, every run appended before
  * it survives a power cut, and its numbers are never given to other packets.
  * Nothing is promised about later runs; spool_open() cuts a torn tail back to
- * the last real batch, and touches nothing else (doc/spool-format.md).
+ * the last real batch.  Damage in the last segment where it was durable becomes
+ * a gap, and what it was is kept in damaged/ (doc/spool-format.md).
  *
  * One writer a directory.  A struct spool belongs to one thread, except
  * spool_housekeep(), which one other thread may call.  Readers (reader.h) live

@@ -44,6 +44,8 @@ int file_load(struct sys *sys, const char *path, size_t max, struct buf *out);
 
 /* 0 or ERR_MALFORMED; `file` is a handle of the `live` file. */
 int live_load(struct sys *sys, int file, struct live *live);
+/* The one in `dir`; false where there is none that can be believed. */
+bool live_find(struct sys *sys, const char *dir, struct live *live);
 int live_put(struct sys *sys, int file, const struct live *live);
 
 /* -- scan.c -------------------------------------------------------------- */
@@ -61,6 +63,8 @@ struct scan_dir {
 	size_t n_spares;
 	struct scan_pair *old; /* spares under their old names; owned */
 	size_t n_old;
+	struct scan_pair *made; /* "mend-" and a segment's name; owned */
+	size_t n_made;
 };
 
 /* ERR_GONE when there is no such directory. */
@@ -102,8 +106,12 @@ struct scan_walk {
 	uint64_t incarnation;
 	uint64_t end_ns; /* latest time of a batch, or of the seal */
 	bool sealed;
-	bool damaged; /* entry `entries` is not real, yet a later commit is */
-	struct idx_entry later; /* damaged: the first real entry behind */
+	/* Entry `entries` is not real, though it was durable once: a later
+	 * commit is real, or `live` says so. */
+	bool damaged;
+	/* It was durable once, but its file ends before it. */
+	bool shortened;
+	uint64_t durable; /* where `live` says that it goes on; 0: no word */
 };
 
 /*
@@ -116,9 +124,10 @@ int scan_walk(struct sys *sys, const struct scan_index *x, int pcap,
 /*
  * The same for the newest segment of a spool.  A seal there proves that all
  * before its own commit was durable; of that commit each batch is checked.
+ * `live` is NULL where it is not known.
  */
 int scan_last(struct sys *sys, const struct scan_index *x, int pcap,
-	      struct scan_walk *w, struct err *err);
+	      const struct live *live, struct scan_walk *w, struct err *err);
 
 /* Do the records have that CRC?  1, 0, or a negated errno of reading. */
 int scan_records_good(struct sys *sys, int pcap, const struct idx_entry *e,
@@ -143,6 +152,24 @@ int scan_ends(struct sys *sys, const char *dir, const struct spool_identity *id,
 char *segment_path(const char *dir, uint64_t first, const char *kind);
 char *spare_path(const char *dir, uint64_t number, const char *kind);
 char *old_spare_path(const char *dir, uint64_t number, const char *kind);
+
+/* -- mend.c -------------------------------------------------------------- */
+
+/* Copy a file of the spool into damaged/, unless the same is there already. */
+int keep_aside(struct sys *sys, const char *dir, const char *name,
+	       struct err *err);
+
+/*
+ * Finish a mending that was interrupted, or throw away what it had made; all
+ * or nothing of it takes place.  1 when names have changed, else 0.
+ */
+int mend_settle(struct sys *sys, const char *dir, const struct scan_dir *names,
+		struct err *err);
+
+/* Mend the last of these segments, and tell each damage in the log. */
+int mend_last(struct sys *sys, const char *dir, const struct spool_identity *id,
+	      const struct scan_dir *names, const struct live *live,
+	      struct err *err);
 
 /* -- recover.c ----------------------------------------------------------- */
 
