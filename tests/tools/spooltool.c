@@ -5,6 +5,8 @@
  *	spooltool fill DIR COUNT [RATE]   append COUNT packets (RATE a second)
  *	spooltool check DIR [FROM]        read all; say what is there
  *	spooltool sum DIR                 SHA-256 over all records, by spool
+ *	spooltool head DIR                first index that is not durable
+ *	spooltool await DIR NEXT SECONDS  wait until it is NEXT or more
  *
  * Packet i of a spool always has the same content, so "check" knows each one
  * that is wrong, missing without a gap, or there twice.  It prints one line a
@@ -244,6 +246,31 @@ static int check(const char *dir, bool sums)
 	return bad ? 1 : 0;
 }
 
+/* -- how far it is ------------------------------------------------------- */
+
+static uint64_t head_of(const char *dir)
+{
+	struct err err = ERR_NONE;
+	struct spool_reader *r = spool_reader_open(sys_host(), dir, &err);
+	struct spool_reader_status st = { 0 };
+
+	if (!r || spool_reader_status(r, &st, &err) < 0)
+		die(&err);
+	spool_reader_close(r);
+	return st.head;
+}
+
+/* Fine enough to measure by. */
+static int await(const char *dir, uint64_t next, uint64_t seconds)
+{
+	for (uint64_t i = 0; i < seconds * 500; i++) {
+		if (head_of(dir) >= next)
+			return 0;
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	}
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGTERM, on_stop);
@@ -255,6 +282,13 @@ int main(int argc, char **argv)
 		return check(argv[2], false);
 	if (argc >= 3 && strcmp(argv[1], "sum") == 0)
 		return check(argv[2], true);
-	fprintf(stderr, "usage: spooltool fill|check|sum DIR [COUNT [RATE]]\n");
+	if (argc >= 3 && strcmp(argv[1], "head") == 0)
+		return printf("%llu\n", (unsigned long long)head_of(argv[2])) <
+		       0;
+	if (argc >= 5 && strcmp(argv[1], "await") == 0)
+		return await(argv[2], strtoull(argv[3], NULL, 10),
+			     strtoull(argv[4], NULL, 10));
+	fprintf(stderr, "usage: spooltool fill|check|sum|head|await DIR "
+			"[COUNT [RATE] | NEXT SECONDS]\n");
 	return 2;
 }

@@ -85,9 +85,8 @@ static inline void pair_init_in(struct pair *p, struct sys *sys,
 	noise_keypair_of(&p->agent_key, (const uint8_t[NOISE_KEY]){ 1 });
 	noise_keypair_of(&p->collector_key, (const uint8_t[NOISE_KEY]){ 2 });
 	memcpy(p->listed[0], p->collector_key.public, NOISE_KEY);
-	p->source = (struct link_source){ .id = 1,
-					  .name = "",
-					  .dir = source_dir };
+	p->source =
+		(struct link_source){ .id = 1, .name = "", .dir = source_dir };
 	p->agent_cfg = (struct link_agent_config){
 		.sys = sys,
 		.key = &p->agent_key,
@@ -158,8 +157,7 @@ static inline int pair_pass(struct pair *p, enum pair_way way,
 		p->crossed += n;
 	if (n)
 		rc = to->calls->take(to, bytes_of(out.p, n), p->now, err);
-	link_wire_sent(from->wire,
-		       p->way == PAIR_BOTH_WAYS ? n : out.len);
+	link_wire_sent(from->wire, p->way == PAIR_BOTH_WAYS ? n : out.len);
 	return rc < 0 ? rc : n > 0;
 }
 
