@@ -221,6 +221,13 @@ static void put_rates(const struct health *h, struct buf *b)
 	json_decimal(b, "worker_packet_skew_ratio", skew(&is->analyze), 3);
 }
 
+void health_put(const struct health *h, struct buf *b)
+{
+	for (int i = 0; i < NUMBERS; i++)
+		json_uint(b, numbers[i].name, numbers[i].value(&h->now));
+	put_rates(h, b);
+}
+
 static void write_line(const struct health *h, const char *status)
 {
 	struct sys *sys = sys_host();
@@ -234,9 +241,7 @@ static void write_line(const struct health *h, const char *status)
 	json_word(&b, "event_type", "health");
 	json_begin(&b, "fields");
 	json_word(&b, "run_status", status);
-	for (int i = 0; i < NUMBERS; i++)
-		json_uint(&b, numbers[i].name, numbers[i].value(&h->now));
-	put_rates(h, &b);
+	health_put(h, &b);
 	json_end(&b);
 	json_end(&b);
 	put_u8(&b, '\n');

@@ -11,6 +11,7 @@
 #include "cmd/analyze_input.h"
 #include "engine/analyze/analyze.h"
 
+struct buf;
 struct metrics;
 struct output;
 
@@ -35,6 +36,9 @@ void health_report(struct health *h, const char *status, bool log);
 
 /* Look only: for the metrics and the progress line. */
 void health_look(struct health *h);
+
+/* All numbers, as members of the object that is open. */
+void health_put(const struct health *h, struct buf *b);
 
 void health_add_metrics(struct health *h, struct metrics *m);
 

@@ -567,6 +567,17 @@ static int on_message(void *arg, sqlite3_stmt *st)
 	return walk->fn(walk->arg, &m);
 }
 
+int store_view_turn_count(struct store_view *v, uint64_t id, uint64_t *n,
+			  struct err *err)
+{
+	struct still still = { 0 };
+	int rc = still_of(v, id, WAY_TURNS, 0, 0, &still, err);
+
+	*n = still.way.len / TURN_RECORD;
+	still_release(&still);
+	return rc;
+}
+
 int store_view_messages(struct store_view *v, uint64_t id,
 			int (*fn)(void *arg, const struct store_message *m),
 			void *arg, struct err *err)

@@ -71,6 +71,10 @@ int store_view_turns(struct store_view *v, uint64_t id,
 		     int (*fn)(void *arg, const struct store_turn *turn),
 		     void *arg, struct err *err);
 
+/* How many there are. */
+int store_view_turn_count(struct store_view *v, uint64_t id, uint64_t *n,
+			  struct err *err);
+
 int store_view_messages(struct store_view *v, uint64_t id,
 			int (*fn)(void *arg, const struct store_message *m),
 			void *arg, struct err *err);
