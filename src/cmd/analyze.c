@@ -8,6 +8,8 @@
  */
 #include "cmd/cmd.h"
 
+#include <errno.h>
+#include <ftw.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -20,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "cmd/analyze_api.h"
 #include "cmd/analyze_health.h"
 #include "cmd/analyze_input.h"
 #include "cmd/analyze_protocol.h"
@@ -50,6 +53,9 @@ struct options {
 	uint64_t update_bytes, stream_matches, matches, window;
 	uint64_t half_open_max, hole_ms, stream_messages;
 	struct protocol_config parsers;
+	const char *api;
+	struct opt_list api_hosts;
+	uint64_t deltas, slice, highlights, hex_row, rows;
 	struct cmd_logs logs;
 };
 
@@ -62,6 +68,9 @@ struct job {
 	char *output_path; /* owned */
 	struct analyze *analyze;
 	struct keeper *keeper;
+	char *own_store; /* a folder that goes with us; owned, or NULL */
+	struct api *api;
+	bool over_now;	 /* nothing more will come in */
 	struct parsers *parsers;
 	struct input *input;
 	struct loop *loop;
@@ -86,20 +95,16 @@ static const struct {
 	  "payload is kept where --store asks for it" },
 	{ "stream-content-segment-bytes", true,
 	  "the store's segments follow from its cap" },
-	{ "disable-stream-view", false, "there is no view here" },
-	{ "max-stream-view-matches-per-stream", true, "there is no view here" },
-	{ "stream-view-query-limit", true, "there is no view here" },
-	{ "max-stream-slice-bytes", true, "there is no view here" },
-	{ "max-stream-slice-highlights", true, "there is no view here" },
-	{ "stream-slice-hex-row-bytes", true, "there is no view here" },
-	{ "max-stream-transform-bytes", true, "there is no view here" },
+	{ "disable-stream-view", false,
+	  "the page is there where --api-listen asks for it" },
+	{ "max-stream-view-matches-per-stream", true,
+	  "--max-pattern-matches-per-stream bounds them" },
+	{ "max-stream-transform-bytes", true, "the page transforms nothing" },
 	{ "max-dns-parser-states", true, PARSERS },
 	{ "max-websocket-parser-states", true, PARSERS },
 	{ "max-tls-parser-states", true, PARSERS },
 	{ "max-http1-buffer-bytes", true, "bodies are not gathered" },
-	{ "api-listen", true, "this build serves no page" },
-	{ "api-delta-capacity", true, "this build serves no page" },
-	{ "service-profile-file", true, "this build serves no page" },
+	{ "service-profile-file", true, "there are no profiles" },
 	{ "stream-offload-queue-depth", true,
 	  "streams are followed by their own worker" },
 	{ "stream-offload-backpressure", true,
@@ -263,17 +268,58 @@ static int read_policy(const struct options *o, enum flow_policy *policy,
 		       o->policy);
 }
 
+/* Who only wants to look needs no store of a name. */
+static const char *store_dir(struct job *j, struct err *err)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (j->o->store)
+		return j->o->store;
+	j->own_store = mem_format("%s/weir-page-XXXXXX", tmp ? tmp : "/tmp");
+	if (mkdtemp(j->own_store))
+		return j->own_store;
+	err_sys(err, errno, "%s cannot be made", j->own_store);
+	free(j->own_store);
+	j->own_store = NULL;
+	return NULL;
+}
+
+static void start_api(struct job *j, const char *dir, struct err *err)
+{
+	const struct options *o = j->o;
+	struct web_config cfg = WEB_CONFIG_DEFAULT;
+
+	cfg.address = o->api;
+	cfg.hosts = o->api_hosts.at;
+	cfg.n_hosts = o->api_hosts.n;
+	cfg.dir = dir;
+	cfg.store = keeper_store(j->keeper);
+	cfg.deltas_max = o->deltas;
+	cfg.slice_max = o->slice;
+	cfg.highlights_max = (uint32_t)o->highlights;
+	cfg.hex_row = (uint32_t)o->hex_row;
+	cfg.rows_max = (uint32_t)o->rows;
+	j->api = api_start(j->analyze, &cfg, err);
+	if (j->api)
+		log_info(part, "the page is at http://%s/",
+			 api_address(j->api));
+}
+
 static void start_store(struct job *j, struct err *err)
 {
 	struct store_config cfg = STORE_CONFIG_DEFAULT;
 
-	cfg.dir = j->o->store;
+	cfg.dir = store_dir(j, err);
+	if (!cfg.dir)
+		return;
 	cfg.payload_max = j->o->content_max;
 	cfg.stream_max = j->o->stream_content_max;
 	/* Who looks at what is happening now does not wait for a second. */
 	if (j->n_files == 0 && j->o->follow)
 		cfg.commit_ns = LIVE_COMMIT_NS;
 	j->keeper = keeper_new(j->analyze, &cfg, j->o->stream_messages, err);
+	if (j->keeper && j->o->api)
+		start_api(j, cfg.dir, err);
 }
 
 static int start_analysis(struct job *j, struct err *err)
@@ -304,7 +350,7 @@ static int start_analysis(struct job *j, struct err *err)
 	cfg.output = j->output;
 	cfg.output_events = (uint32_t)o->event_queue;
 	j->analyze = analyze_new(&cfg, err);
-	if (j->analyze && o->store)
+	if (j->analyze && (o->store || o->api))
 		start_store(j, err);
 	if (j->analyze && !err->code && !cfg.dump && !o->no_parser)
 		j->parsers = parsers_new(j->analyze, &o->parsers);
@@ -393,6 +439,10 @@ static void on_look(void *arg)
 			      (unsigned long long)a->streams,
 			      (unsigned long long)a->matches);
 	}
+	if (j->api && !j->over_now) {
+		health_look(&j->health);
+		api_numbers(j->api, &j->health);
+	}
 	loop_timer_in(j->look, LOOK_NS);
 }
 
@@ -452,6 +502,36 @@ static int serve_metrics(struct job *j, struct err *err)
 	return j->server ? 0 : err->code;
 }
 
+/* Take no more in, end all flows. */
+static void take_no_more(struct job *j, struct err *err)
+{
+	struct err later = ERR_NONE;
+
+	if (j->over_now)
+		return;
+	j->over_now = true;
+	progress_end(&j->progress);
+	if (j->input)
+		health_look(&j->health);
+	input_stop(j->input, err->code ? &later : err);
+	if (j->analyze)
+		analyze_finish(j->analyze);
+	j->health.input = NULL;
+}
+
+/* All is read; who looks at it may take the time. */
+static void stay(struct job *j, struct err *err)
+{
+	take_no_more(j, err);
+	loop_timer_cancel(j->report);
+	health_look(&j->health);
+	api_numbers(j->api, &j->health);
+	api_status(j->api, err->code ? "failed" : "completed");
+	log_info(part, "all is read; the page stays at http://%s/ until Ctrl-C",
+		 api_address(j->api));
+	loop_run(j->loop);
+}
+
 static int run(struct job *j, struct err *err)
 {
 	if (compile_patterns(j, err) < 0)
@@ -482,8 +562,27 @@ static int run(struct job *j, struct err *err)
 	j->report = loop_timer(j->loop, on_report, j);
 	if (j->o->health_ms)
 		loop_timer_in(j->report, j->o->health_ms * 1000000);
-	loop_run(j->loop);
-	return 0;
+	if (loop_run(j->loop) == 0 && j->api)
+		stay(j, err);
+	return err->code;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+/* A folder that we made, with a store and a page's notes in it. */
+static void remove_own_store(struct job *j)
+{
+	if (j->own_store &&
+	    nftw(j->own_store, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
+		log_warn(part, "%s could not be removed", j->own_store);
+	free(j->own_store);
 }
 
 /* Read no more, end all flows, write all events, say what it came to. */
@@ -492,20 +591,15 @@ static void end(struct job *j, struct err *err)
 	bool ran = j->input != NULL;
 	struct err later = ERR_NONE;
 
-	progress_end(&j->progress);
 	metrics_server_free(j->server);
 	metrics_free(j->metrics);
-	if (ran)
-		health_look(&j->health);
-	input_stop(j->input, err->code ? &later : err);
-	if (j->analyze)
-		analyze_finish(j->analyze);
+	take_no_more(j, err);
+	api_stop(j->api);
 	keeper_end(j->keeper, err->code ? &later : err);
-	if (ran) {
-		j->health.input = NULL;
+	remove_own_store(j);
+	if (ran)
 		health_report(&j->health, err->code ? "failed" : "completed",
 			      false);
-	}
 	output_close(j->output, err->code ? &later : err);
 	if (ran && !err->code)
 		log_info(part,
@@ -588,6 +682,11 @@ int cmd_analyze(int argc, char **argv)
 		.stream_content_max = 1 << 30,
 		.stream_messages = 65536,
 		.parsers = PROTOCOL_CONFIG_DEFAULT,
+		.deltas = 16384,
+		.slice = 64 << 10,
+		.highlights = 4096,
+		.hex_row = 16,
+		.rows = WEB_ROWS_MAX,
 		.logs = CMD_LOGS_DEFAULT,
 	};
 	uint64_t parsers = o.parsers.streams_max;
@@ -715,6 +814,22 @@ int cmd_analyze(int argc, char **argv)
 			 "BYTES", "of one HTTP head; a longer one is an error"),
 		OPT_UINT(0, "max-parser-messages-per-chunk", &messages, 1,
 			 UINT32_MAX, "N", "told of one slice of payload"),
+		OPT_TEXT(0, "api-listen", &o.api, "ADDR:PORT",
+			 "serve the page and its API there, and stay after "
+			 "the end; a port alone is on loopback"),
+		OPT_LIST(0, "api-host", &o.api_hosts, "NAME",
+			 "a name that browsers may use for us, besides "
+			 "addresses and localhost; may be repeated"),
+		OPT_UINT(0, "api-delta-capacity", &o.deltas, 16, 1 << 24, "N",
+			 "changes that the page can ask for later"),
+		OPT_UINT(0, "max-stream-slice-bytes", &o.slice, 1, 16 << 20,
+			 "BYTES", "of content in one answer of the page"),
+		OPT_UINT(0, "max-stream-slice-highlights", &o.highlights, 0,
+			 1 << 20, "N", "matches shown in one answer"),
+		OPT_UINT(0, "stream-slice-hex-row-bytes", &o.hex_row, 1, 64,
+			 "N", "bytes in a row of hex"),
+		OPT_UINT(0, "stream-view-query-limit", &o.rows, 1,
+			 WEB_ROWS_MAX, "N", "streams in one answer"),
 		CMD_LOGS_OPTIONS(&o.logs),
 		OPT_END()
 	};
@@ -748,5 +863,6 @@ int cmd_analyze(int argc, char **argv)
 	opt_list_release(&o.binaries);
 	opt_list_release(&o.flags_in);
 	opt_list_release(&o.flags_out);
+	opt_list_release(&o.api_hosts);
 	return status;
 }

@@ -14,13 +14,13 @@
 #include "codec/json.h"
 #include "engine/analyze/analyze.h"
 #include "engine/match/match.h"
-#include "engine/web/live.h"
+#include "engine/web/changes.h"
 
 static const uint64_t tell_every_ns = 100000000;
 
 struct api {
 	struct web *web;
-	struct live *live;
+	struct changes *changes;
 	struct analyze *analyze;
 	int slot; /* in a stream's owners: when it was told last */
 	pthread_mutex_t lock;
@@ -39,7 +39,7 @@ static uint64_t about_now(void)
 static void tell(struct api *a, struct stream *s)
 {
 	s->owner[a->slot] = (void *)(uintptr_t)about_now();
-	live_stream(a->live, s->id);
+	changes_stream(a->changes, s->id);
 }
 
 static void on_opened(void *self, struct stream *s)
@@ -64,11 +64,11 @@ static void on_match(void *self, struct stream *s, int way,
 {
 	static const char *const kinds[] = { "substring", "regex", "binary" };
 	struct api *a = self;
-	char pattern[LIVE_TEXT];
+	char pattern[CHANGE_TEXT];
 
 	snprintf(pattern, sizeof(pattern), "%s:%" PRIu32 " %s",
 		 kinds[m->pattern->kind], m->pattern->id, m->pattern->name);
-	live_match(a->live, s->id, way, m->start, m->end, pattern);
+	changes_match(a->changes, s->id, way, m->start, m->end, pattern);
 	tell(a, s);
 }
 
@@ -157,7 +157,7 @@ struct api *api_start(struct analyze *analyze, const struct web_config *cfg,
 	with.arg = a;
 	a->web = web_start(&with, err);
 	if (a->web) {
-		a->live = web_live(a->web);
+		a->changes = web_changes(a->web);
 		if (add_sinks(a, err) == 0)
 			return a;
 	}

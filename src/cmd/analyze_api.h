@@ -2,7 +2,7 @@
 /*
  * analyze_api.h - the page of a running analysis: streams as they change.
  *
- * A sink of every worker's streams tells the page's log (engine/web/live.h)
+ * A sink of every worker's streams tells the page's log (engine/web/changes.h)
  * which ones are others now, each at the most ten times a second.
  */
 #ifndef CMD_ANALYZE_API_H

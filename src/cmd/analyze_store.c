@@ -293,6 +293,11 @@ static int go_on(void *arg, const struct stream_source *source, uint64_t from,
 	return 0;
 }
 
+struct store *keeper_store(struct keeper *k)
+{
+	return k->store;
+}
+
 struct input_memory keeper_memory(struct keeper *k)
 {
 	return (struct input_memory){ k, where, go_on };

@@ -13,6 +13,7 @@
 struct analyze;
 struct err;
 struct keeper;
+struct store;
 struct store_config;
 
 /*
@@ -21,6 +22,8 @@ struct store_config;
  */
 struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
 			  uint64_t messages_max, struct err *err);
+
+struct store *keeper_store(struct keeper *k);
 
 /* What the input has to know of earlier runs; as long as k. */
 struct input_memory keeper_memory(struct keeper *k);

@@ -44,15 +44,15 @@ static uint64_t now(void)
 /* -- entries as JSON ----------------------------------------------------------- */
 
 /* Is there a later entry of the same stream among them? */
-static bool told_later(const struct live_entry *e, size_t n, size_t i)
+static bool told_later(const struct change *e, size_t n, size_t i)
 {
 	for (size_t k = i + 1; k < n && k < i + 256; k++)
-		if (e[k].kind == LIVE_STREAM && e[k].stream == e[i].stream)
+		if (e[k].kind == CHANGE_STREAM && e[k].stream == e[i].stream)
 			return true;
 	return false;
 }
 
-static void put_found(struct buf *b, const struct live_entry *e)
+static void put_found(struct buf *b, const struct change *e)
 {
 	const char *name = strchr(e->text, ' ');
 
@@ -71,7 +71,7 @@ static void put_found(struct buf *b, const struct live_entry *e)
 	json_list_end(b);
 }
 
-static void put_entry(struct web *w, struct buf *b, const struct live_entry *e)
+static void put_entry(struct web *w, struct buf *b, const struct change *e)
 {
 	static const char *const kinds[] = { "streams", "matches", "status",
 					     "stats", "note" };
@@ -80,22 +80,22 @@ static void put_entry(struct web *w, struct buf *b, const struct live_entry *e)
 	json_uint(b, "cursor", e->cursor);
 	json_word(b, "kind", kinds[e->kind]);
 	switch (e->kind) {
-	case LIVE_STREAM:
+	case CHANGE_STREAM:
 		json_list(b, "streams");
 		web_put_row_of(w, b, e->stream);
 		json_list_end(b);
 		break;
-	case LIVE_MATCH:
+	case CHANGE_MATCH:
 		put_found(b, e);
 		break;
-	case LIVE_STATUS:
+	case CHANGE_STATUS:
 		json_word(b, "run_status", e->text);
 		break;
-	case LIVE_STATS:
+	case CHANGE_STATS:
 		if (w->cfg.numbers)
 			w->cfg.numbers(w->cfg.arg, b);
 		break;
-	case LIVE_NOTE:
+	case CHANGE_NOTE:
 		json_word(b, "what", e->text);
 		break;
 	}
@@ -103,13 +103,13 @@ static void put_entry(struct web *w, struct buf *b, const struct live_entry *e)
 }
 
 /* A row that comes again soon, and all numbers but the newest, say nothing. */
-static bool says_nothing(const struct live_entry *e, size_t n, size_t i)
+static bool says_nothing(const struct change *e, size_t n, size_t i)
 {
-	if (e[i].kind == LIVE_STREAM)
+	if (e[i].kind == CHANGE_STREAM)
 		return told_later(e, n, i);
-	if (e[i].kind == LIVE_STATS)
+	if (e[i].kind == CHANGE_STATS)
 		for (size_t k = i + 1; k < n; k++)
-			if (e[k].kind == LIVE_STATS)
+			if (e[k].kind == CHANGE_STATS)
 				return true;
 	return false;
 }
@@ -118,15 +118,15 @@ static bool says_nothing(const struct live_entry *e, size_t n, size_t i)
 static uint64_t put_deltas(struct web *w, struct buf *b, uint64_t cursor,
 			   size_t limit)
 {
-	struct live_range range = live_range(w->live);
-	struct live_entry *e = mem_array(limit ? limit : 1, sizeof(*e));
+	struct changes_range range = changes_range(w->changes);
+	struct change *e = mem_array(limit ? limit : 1, sizeof(*e));
 	bool missed = cursor + 1 < range.first || cursor >= range.next;
 	size_t n;
 	char status[16];
 
 	if (missed)
 		cursor = range.first - 1;
-	n = live_read(w->live, cursor + 1, e, limit);
+	n = changes_read(w->changes, cursor + 1, e, limit);
 	json_list(b, "deltas");
 	for (size_t i = 0; i < n; i++)
 		if (!says_nothing(e, n, i))
@@ -197,7 +197,7 @@ static void answer(struct web *w, struct http_request *r, uint64_t cursor,
 static void serve_poll(struct waiter *waiter, uint64_t at)
 {
 	struct web *w = waiter->web;
-	struct live_range range = live_range(w->live);
+	struct changes_range range = changes_range(w->changes);
 
 	if (waiter->cursor + 1 >= range.next && at < waiter->until_ns)
 		return;
@@ -220,7 +220,7 @@ void web_deltas(void *app, struct http_request *r)
 		return;
 	}
 	/* A cursor of another run is from the future: it is told so at once. */
-	if (!wait_ms || cursor + 1 != live_range(w->live).next) {
+	if (!wait_ms || cursor + 1 != changes_range(w->changes).next) {
 		answer(w, r, cursor, limit);
 		return;
 	}
@@ -252,7 +252,7 @@ static void put_event(struct waiter *waiter, struct buf *b)
 /* Whoever does not read gets nothing more until it has; then it has missed. */
 static void serve_events(struct waiter *waiter, uint64_t at)
 {
-	struct live_range range = live_range(waiter->web->live);
+	struct changes_range range = changes_range(waiter->web->changes);
 	struct buf b = { 0 };
 
 	if (http_behind(waiter->r) > BEHIND_MAX ||
@@ -273,7 +273,7 @@ void web_events(void *app, struct http_request *r)
 {
 	struct web *w = app;
 	const char *last = http_header(r, "Last-Event-ID");
-	struct live_range range = live_range(w->live);
+	struct changes_range range = changes_range(w->changes);
 	uint64_t cursor = range.next - 1;
 	struct waiter *waiter;
 

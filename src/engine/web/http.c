@@ -699,7 +699,7 @@ struct http_server *http_start(const struct http_config *cfg, struct err *err)
 
 	s->cfg = *cfg;
 	s->socket = -1;
-	for (int i = 0; cfg->hosts && cfg->hosts[i] && i < 16; i++)
+	for (int i = 0; i < cfg->n_hosts && i < 16; i++)
 		s->hosts[s->n_hosts++] = mem_text(cfg->hosts[i]);
 	if (set_up(s, err) == 0)
 		return s;

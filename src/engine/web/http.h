@@ -42,7 +42,8 @@ struct http_route {
 
 struct http_config {
 	const char *address; /* "host:port"; a port alone is on loopback */
-	const char *const *hosts; /* allowed names in Host, NULL at the end */
+	const char *const *hosts; /* allowed names in Host; at most 16 */
+	int n_hosts;
 	const struct http_route *routes;
 	int n_routes;
 	void *app;

@@ -87,7 +87,7 @@ void web_set_state(void *app, struct http_request *r)
 			http_fail(r, err.code == ERR_FULL ? 409 : 500, "%s",
 				  err.text);
 		} else {
-			live_stream(w->live, row.id);
+			changes_stream(w->changes, row.id);
 			answer_row(w, r, &row);
 		}
 	}
@@ -198,7 +198,7 @@ void web_add_rule(void *app, struct http_request *r)
 			http_fail(r, err.code == ERR_FULL ? 409 : 500, "%s",
 				  err.text);
 		} else {
-			live_note(w->live, 0, "hide_rules");
+			changes_note(w->changes, 0, "hide_rules");
 			answer_rules(w, r);
 		}
 	}
@@ -242,7 +242,7 @@ void web_remove_rule(void *app, struct http_request *r)
 	if (notes_remove_rule(w->notes, id, &err) < 0) {
 		web_store_failed(r, &err);
 	} else {
-		live_note(w->live, 0, "hide_rules");
+		changes_note(w->changes, 0, "hide_rules");
 		answer_rules(w, r);
 	}
 }

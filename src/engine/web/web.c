@@ -158,7 +158,7 @@ static void put_http(struct web *w, struct buf *b)
 void web_health(void *app, struct http_request *r)
 {
 	struct web *w = app;
-	struct live_range range = live_range(w->live);
+	struct changes_range range = changes_range(w->changes);
 	struct buf *b = http_out(r);
 	char status[16];
 
@@ -188,10 +188,10 @@ static void on_tick(void *app)
 	struct sys *sys = sys_host();
 	uint64_t now = sys->mono_ns(sys);
 
-	live_settle(w->live, now);
+	changes_settle(w->changes, now);
 	if (now - w->stats_ns >= stats_every_ns) {
 		w->stats_ns = now;
-		live_stats(w->live);
+		changes_stats(w->changes);
 	}
 	web_serve_waiters(w);
 }
@@ -224,6 +224,7 @@ struct web *web_start(const struct web_config *cfg, struct err *err)
 	const struct http_config http = {
 		.address = cfg->address,
 		.hosts = cfg->hosts,
+		.n_hosts = cfg->n_hosts,
 		.routes = routes,
 		.n_routes = sizeof(routes) / sizeof(*routes),
 		.app = w,
@@ -234,7 +235,7 @@ struct web *web_start(const struct web_config *cfg, struct err *err)
 	w->cfg = *cfg;
 	pthread_mutex_init(&w->status_lock, NULL);
 	snprintf(w->run_status, sizeof(w->run_status), "running");
-	w->live = live_new(cfg->deltas_max, on_live, w);
+	w->changes = changes_new(cfg->deltas_max, on_live, w);
 	if (open_parts(w, err) == 0)
 		w->http = http_start(&http, err);
 	if (w->http)
@@ -250,7 +251,7 @@ void web_stop(struct web *w)
 	http_stop(w->http);
 	store_view_close(w->view);
 	notes_close(w->notes);
-	live_free(w->live);
+	changes_free(w->changes);
 	pthread_mutex_destroy(&w->status_lock);
 	free(w);
 }
@@ -260,9 +261,9 @@ const char *web_address(const struct web *w)
 	return http_address(w->http);
 }
 
-struct live *web_live(struct web *w)
+struct changes *web_changes(struct web *w)
 {
-	return w->live;
+	return w->changes;
 }
 
 void web_run_status(struct web *w, const char *status)
@@ -270,5 +271,5 @@ void web_run_status(struct web *w, const char *status)
 	pthread_mutex_lock(&w->status_lock);
 	snprintf(w->run_status, sizeof(w->run_status), "%s", status);
 	pthread_mutex_unlock(&w->status_lock);
-	live_status(w->live, status);
+	changes_status(w->changes, status);
 }

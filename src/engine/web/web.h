@@ -16,14 +16,15 @@
 
 struct buf;
 struct err;
-struct live;
+struct changes;
 struct metrics;
 struct store;
 struct web;
 
 struct web_config {
 	const char *address;	  /* "host:port"; a port alone is on loopback */
-	const char *const *hosts; /* further names of ours; NULL, or ended so */
+	const char *const *hosts; /* further names of ours */
+	int n_hosts;
 	const char *dir;	  /* of the store; page.db lies there too */
 	struct store *store;	  /* written by this process; or NULL */
 	size_t deltas_max;	  /* changes that can be asked for later */
@@ -52,7 +53,7 @@ void web_stop(struct web *w); /* NULL is fine */
 const char *web_address(const struct web *w); /* "127.0.0.1:33111" */
 
 /* Where those who follow streams tell what changed; lives as long as w. */
-struct live *web_live(struct web *w);
+struct changes *web_changes(struct web *w);
 
 /* Any thread: "running", "completed", "failed". */
 void web_run_status(struct web *w, const char *status);

@@ -13,7 +13,7 @@
 #include "codec/json.h"
 #include "engine/store/view.h"
 #include "engine/web/http.h"
-#include "engine/web/live.h"
+#include "engine/web/changes.h"
 #include "engine/web/notes.h"
 #include "engine/web/web.h"
 
@@ -22,7 +22,7 @@ struct waiter;
 struct web {
 	struct web_config cfg;
 	struct http_server *http;
-	struct live *live;
+	struct changes *changes;
 	struct notes *notes;
 	struct store_view *view;
 	pthread_mutex_t status_lock;

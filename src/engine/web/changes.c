@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/web/live.h"
+#include "engine/web/changes.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -14,12 +14,12 @@ enum { SETTLE_NS = 200000000 };
 
 /* An entry, and when it was told. */
 struct told {
-	struct live_entry entry;
+	struct change entry;
 	uint64_t at_ns;
 	bool again; /* told to settle: not a reason to tell it once more */
 };
 
-struct live {
+struct changes {
 	pthread_mutex_t lock;
 	struct told *ring; /* owned */
 	size_t capacity;
@@ -29,9 +29,9 @@ struct live {
 	void *arg;
 };
 
-struct live *live_new(size_t capacity, void (*woken)(void *arg), void *arg)
+struct changes *changes_new(size_t capacity, void (*woken)(void *arg), void *arg)
 {
-	struct live *l = mem_alloc(sizeof(*l));
+	struct changes *l = mem_alloc(sizeof(*l));
 
 	assert(capacity > 0);
 	pthread_mutex_init(&l->lock, NULL);
@@ -43,7 +43,7 @@ struct live *live_new(size_t capacity, void (*woken)(void *arg), void *arg)
 	return l;
 }
 
-void live_free(struct live *l)
+void changes_free(struct changes *l)
 {
 	if (!l)
 		return;
@@ -59,12 +59,12 @@ static uint64_t now(void)
 	return sys->mono_ns(sys);
 }
 
-static struct told *place(struct live *l, uint64_t cursor)
+static struct told *place(struct changes *l, uint64_t cursor)
 {
 	return &l->ring[cursor % l->capacity];
 }
 
-static void add_locked(struct live *l, const struct live_entry *e,
+static void add_locked(struct changes *l, const struct change *e,
 		       uint64_t at_ns, bool again)
 {
 	struct told *t = place(l, l->next);
@@ -75,7 +75,7 @@ static void add_locked(struct live *l, const struct live_entry *e,
 	t->again = again;
 }
 
-static void add(struct live *l, const struct live_entry *e)
+static void add(struct changes *l, const struct change *e)
 {
 	uint64_t at = now();
 
@@ -86,15 +86,15 @@ static void add(struct live *l, const struct live_entry *e)
 		l->woken(l->arg);
 }
 
-void live_stream(struct live *l, uint64_t stream)
+void changes_stream(struct changes *l, uint64_t stream)
 {
-	add(l, &(struct live_entry){ .kind = LIVE_STREAM, .stream = stream });
+	add(l, &(struct change){ .kind = CHANGE_STREAM, .stream = stream });
 }
 
-void live_match(struct live *l, uint64_t stream, int way, uint64_t start,
+void changes_match(struct changes *l, uint64_t stream, int way, uint64_t start,
 		uint64_t end, const char *pattern)
 {
-	struct live_entry e = { .kind = LIVE_MATCH,
+	struct change e = { .kind = CHANGE_MATCH,
 				.stream = stream,
 				.way = (uint8_t)way,
 				.start = start,
@@ -104,43 +104,43 @@ void live_match(struct live *l, uint64_t stream, int way, uint64_t start,
 	add(l, &e);
 }
 
-void live_status(struct live *l, const char *status)
+void changes_status(struct changes *l, const char *status)
 {
-	struct live_entry e = { .kind = LIVE_STATUS };
+	struct change e = { .kind = CHANGE_STATUS };
 
 	snprintf(e.text, sizeof(e.text), "%s", status);
 	add(l, &e);
 }
 
-void live_stats(struct live *l)
+void changes_stats(struct changes *l)
 {
-	add(l, &(struct live_entry){ .kind = LIVE_STATS });
+	add(l, &(struct change){ .kind = CHANGE_STATS });
 }
 
-void live_note(struct live *l, uint64_t stream, const char *what)
+void changes_note(struct changes *l, uint64_t stream, const char *what)
 {
-	struct live_entry e = { .kind = LIVE_NOTE, .stream = stream };
+	struct change e = { .kind = CHANGE_NOTE, .stream = stream };
 
 	snprintf(e.text, sizeof(e.text), "%s", what);
 	add(l, &e);
 }
 
-static uint64_t first_locked(const struct live *l)
+static uint64_t first_locked(const struct changes *l)
 {
 	return l->next - 1 > l->capacity ? l->next - l->capacity : 1;
 }
 
-struct live_range live_range(struct live *l)
+struct changes_range changes_range(struct changes *l)
 {
-	struct live_range r;
+	struct changes_range r;
 
 	pthread_mutex_lock(&l->lock);
-	r = (struct live_range){ first_locked(l), l->next };
+	r = (struct changes_range){ first_locked(l), l->next };
 	pthread_mutex_unlock(&l->lock);
 	return r;
 }
 
-size_t live_read(struct live *l, uint64_t cursor, struct live_entry *out,
+size_t changes_read(struct changes *l, uint64_t cursor, struct change *out,
 		 size_t n)
 {
 	size_t got = 0;
@@ -154,7 +154,7 @@ size_t live_read(struct live *l, uint64_t cursor, struct live_entry *out,
 	return got;
 }
 
-void live_settle(struct live *l, uint64_t now_ns)
+void changes_settle(struct changes *l, uint64_t now_ns)
 {
 	bool any = false;
 
@@ -163,12 +163,12 @@ void live_settle(struct live *l, uint64_t now_ns)
 		l->settled = first_locked(l);
 	while (l->settled < l->next) {
 		const struct told *t = place(l, l->settled);
-		const struct live_entry e = t->entry;
+		const struct change e = t->entry;
 
 		if (t->at_ns + SETTLE_NS > now_ns)
 			break;
 		l->settled++;
-		if (e.kind == LIVE_STREAM && !t->again) {
+		if (e.kind == CHANGE_STREAM && !t->again) {
 			add_locked(l, &e, now_ns, true);
 			any = true;
 		}
