@@ -18,6 +18,7 @@
 #include "codec/dns.h"
 #include "codec/http1.h"
 #include "codec/tls.h"
+#include "engine/analyze/service.h"
 #include "engine/capfile/capfile.h"
 #include "engine/flow/defrag.h"
 #include "engine/flow/flow.h"
@@ -28,7 +29,12 @@ struct gap {
 	uint64_t len;
 };
 
+enum { HEAD = 512, DATAGRAMS = 4 };
+
 struct direction {
+	uint8_t head[HEAD];
+	size_t n_head;
+	unsigned slices;
 	EVP_MD_CTX *sha;
 	uint64_t bytes;
 	struct gap *gaps;
@@ -41,6 +47,7 @@ struct stream {
 	struct direction way[2];
 	EVP_MD_CTX *both; /* in the order in which bytes were delivered */
 	struct protocol_stream *protocol;
+	struct service service;
 };
 
 static struct protocols *protocols;
@@ -50,6 +57,7 @@ static struct buf requests; /* ["GET","/","host"],… */
 static struct buf requests2; /* the same of HTTP/2: "GET host /",… */
 static struct buf quic;      /* as hellos */
 static struct buf errors;   /* "sentence",… */
+static struct buf services; /* "tcp:http",… of flows that say something */
 static uint64_t n_responses, n_frames;
 
 static struct stream **streams;
@@ -86,6 +94,7 @@ static void on_opened(void *self, struct flow *f)
 	if (f->protocol != IP_TCP && f->protocol != IP_UDP)
 		return;
 	s = f->protocol == IP_TCP ? new_tcp_stream() : mem_alloc(sizeof(*s));
+	s->service = service_of_ports(f->protocol, port[0], port[1]);
 	s->protocol = protocol_stream_new(protocols, f->protocol, port);
 	f->owner = s;
 }
@@ -176,6 +185,36 @@ static void on_message(void *self, const struct message *m)
 
 static const struct message_sink messages = { .message = on_message };
 
+/* The start of a direction, as long as it has no hole; datagrams alone. */
+static void guess_service(struct stream *stream, const struct flow *f,
+			  const struct flow_slice *s)
+{
+	struct direction *d = &stream->way[s->way];
+	size_t n = s->data.len < HEAD - d->n_head ? s->data.len
+						  : HEAD - d->n_head;
+
+	if (f->protocol == IP_UDP) {
+		if (d->slices++ < DATAGRAMS)
+			service_see(&stream->service, IP_UDP, s->way, s->data);
+		return;
+	}
+	if (!n || s->offset != d->n_head)
+		return;
+	memcpy(d->head + d->n_head, s->data.p, n);
+	d->n_head += n;
+	service_see(&stream->service, IP_TCP, s->way,
+		    bytes_of(d->head, d->n_head));
+}
+
+static void note_service(const struct stream *stream, const struct flow *f)
+{
+	if (!f->way[0].bytes && !f->way[1].bytes)
+		return;
+	put_format(&services, "%s\"%s:%s\"", services.len ? "," : "",
+		   f->protocol == IP_TCP ? "tcp" : "udp",
+		   stream->service.name);
+}
+
 static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
 {
 	struct stream *stream = f->owner;
@@ -183,6 +222,7 @@ static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
 	(void)self;
 	if (!stream)
 		return;
+	guess_service(stream, f, s);
 	protocol_stream_feed(stream->protocol, s->way, s->offset, s->data,
 			     &messages);
 	if (f->protocol != IP_TCP)
@@ -217,6 +257,7 @@ static void on_closed(void *self, struct flow *f)
 	if (!stream)
 		return;
 	protocol_stream_end(stream->protocol, &messages);
+	note_service(stream, f);
 	if (f->protocol == IP_TCP) {
 		stream->flow = *f;
 		return;
@@ -274,6 +315,8 @@ static void print_all(const char *error, const char *warning)
 	printf("},\"hellos\":[%.*s],\"dns_names\":[%.*s]", (int)hellos.len,
 	       hellos.len ? (char *)hellos.p : "", (int)names.len,
 	       names.len ? (char *)names.p : "");
+	printf(",\"services\":[%.*s]", (int)services.len,
+	       services.len ? (char *)services.p : "");
 	printf(",\"http2_requests\":[%.*s],\"quic\":[%.*s]",
 	       (int)requests2.len, requests2.len ? (char *)requests2.p : "",
 	       (int)quic.len, quic.len ? (char *)quic.p : "");
@@ -309,6 +352,7 @@ static void print_all(const char *error, const char *warning)
 	buf_release(&requests);
 	buf_release(&requests2);
 	buf_release(&quic);
+	buf_release(&services);
 	buf_release(&errors);
 }
 

@@ -174,10 +174,12 @@ TEST(R16_payload_knows_better_than_the_port)
 TEST(R16_lookalikes_keep_what_their_port_says)
 {
 	static const struct payload_case cases[] = {
-		{ IP_TCP, 110, 40000, 0, "+OK ready\r\n", 0, "pop3", "port",
-		  SERVICE_SIDE_A },
+		{ IP_TCP, 110, 40000, 0, "+OK ready\r\n", 0, "pop3",
+		  "port_and_payload", SERVICE_SIDE_A },
 		{ IP_TCP, 143, 40000, 0, "* OK IMAP4 ready\r\n", 0, "imap",
-		  "port", SERVICE_SIDE_A },
+		  "port_and_payload", SERVICE_SIDE_A },
+		{ IP_TCP, 1337, 40000, 0, "+OK ready\r\n", 0, "unknown",
+		  "unknown", SERVICE_SIDE_UNKNOWN },
 		{ IP_TCP, 21, 40000, 0, "220 ready\r\n", 0, "ftp",
 		  "port_and_payload", SERVICE_SIDE_A },
 		{ IP_TCP, 25, 40000, 0, "220 ready\r\n", 0, "smtp",
@@ -190,6 +192,113 @@ TEST(R16_lookalikes_keep_what_their_port_says)
 		  "\x00\x01\x00\x00\x00\x01\x00\x00"
 		  "\x00\x00\x00\x00",
 		  12, "unknown", "unknown", SERVICE_SIDE_UNKNOWN },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		check_payload(&cases[i]);
+}
+
+struct sample {
+	uint8_t protocol;
+	const char *name, *hex;
+	enum service_side side; /* end a said it */
+};
+
+/* Each of them said by end a, between ports that nobody knows. */
+TEST(R16_protocols_are_known_by_how_they_begin)
+{
+	static const struct sample samples[] = {
+		{ IP_TCP, "smb", "00000010 fe534d42 4000", SERVICE_SIDE_B },
+		{ IP_TCP, "dcerpc", "05000b03 10000000 4800 0000 01000000",
+		  SERVICE_SIDE_B },
+		{ IP_TCP, "dcerpc", "05000c03 10000000 3c00 0000 01000000",
+		  SERVICE_SIDE_A },
+		{ IP_TCP, "rdp",
+		  "03000028 23e0 0000000000 436f6f6b69653a206d737473686173683d"
+		  "617d0d0a 0100080003000000",
+		  SERVICE_SIDE_B },
+		{ IP_TCP, "s7", "03000019 02f08032 0100", SERVICE_SIDE_B },
+		{ IP_TCP, "bgp",
+		  "ffffffffffffffffffffffffffffffff 0013 04", SERVICE_SIDE_B },
+		{ IP_TCP, "mqtt", "100c 00044d515454 0402003c0000",
+		  SERVICE_SIDE_B },
+		{ IP_TCP, "mqtt", "8101", SERVICE_SIDE_UNKNOWN },
+		{ IP_TCP, "amqp", "414d5150 00000901", SERVICE_SIDE_B },
+		{ IP_TCP, "vnc", "524642203030332e3030380a", SERVICE_SIDE_A },
+		{ IP_TCP, "mssql", "1201000c 00000000 00001500",
+		  SERVICE_SIDE_B },
+		{ IP_TCP, "telnet", "fffd18fffd20", SERVICE_SIDE_A },
+		{ IP_TCP, "bittorrent",
+		  "13426974546f7272656e742070726f746f636f6c", SERVICE_SIDE_B },
+		{ IP_UDP, "bittorrent", "64313a6164323a696432303a",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "kerberos", "6a0530030201 05", SERVICE_SIDE_B },
+		{ IP_TCP, "kerberos", "00000007 6a0530030201 05",
+		  SERVICE_SIDE_B },
+		{ IP_TCP, "ldap", "300c 020101 6007 0201030400 8000",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "nfs",
+		  "01020304 00000000 00000002 000186a3 00000003 00000000",
+		  SERVICE_SIDE_B },
+		{ IP_TCP, "rpc",
+		  "80000028 01020304 00000000 00000002 000186a0 00000002"
+		  "00000003",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "snmp", "300a 020101 0403616263 a000",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "radius",
+		  "01050017 00000000000000000000000000000000 010361",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "tftp", "0001 6100 6f6374657400", SERVICE_SIDE_B },
+		{ IP_UDP, "stun",
+		  "00010000 2112a442 000000000000000000000000",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "stun",
+		  "01010000 2112a442 000000000000000000000000",
+		  SERVICE_SIDE_A },
+		{ IP_UDP, "dtls", "16feff 0000 000000000000 0001 01",
+		  SERVICE_SIDE_B },
+		{ IP_UDP, "dnp3", "0564 05c0 01000004 e921", SERVICE_SIDE_B },
+	};
+
+	for (size_t i = 0; i < sizeof(samples) / sizeof(*samples); i++) {
+		const struct sample *c = &samples[i];
+		struct bytes in = t_hex(c->hex);
+		bool known = c->side != SERVICE_SIDE_UNKNOWN;
+
+		for (size_t n = 0; n <= in.len; n++) {
+			struct service s =
+				service_of_ports(c->protocol, 40000, 40001);
+
+			service_see(&s, c->protocol, 0, bytes_of(in.p, n));
+			if (n < in.len)
+				continue; /* it only must not read too far */
+			if (strcmp(s.name, known ? c->name : "unknown") != 0)
+				fail_msg("%s: %s", c->hex, s.name);
+			CHECK_EQ(s.side, c->side);
+		}
+	}
+}
+
+TEST(R16_text_protocols_are_told_apart)
+{
+	static const struct payload_case cases[] = {
+		{ IP_UDP, 40000, 40001, 0, "OPTIONS sip:x@y SIP/2.0\r\n", 0,
+		  "sip", "payload", SERVICE_SIDE_B },
+		{ IP_UDP, 40000, 40001, 0, "SIP/2.0 200 OK\r\n", 0, "sip",
+		  "payload", SERVICE_SIDE_A },
+		{ IP_TCP, 40000, 40001, 0, "OPTIONS rtsp://y RTSP/1.0\r\n", 0,
+		  "rtsp", "payload", SERVICE_SIDE_B },
+		{ IP_UDP, 40000, 1900, 0, "M-SEARCH * HTTP/1.1\r\n", 0, "ssdp",
+		  "port_and_payload", SERVICE_SIDE_B },
+		{ IP_TCP, 40000, 40001, 0, "OPTIONS / HTTP/1.1\r\n", 0, "http",
+		  "payload", SERVICE_SIDE_B },
+		{ IP_TCP, 40000, 40001, 0, "<stream:stream to='x'>", 0, "xmpp",
+		  "payload", SERVICE_SIDE_B },
+		{ IP_TCP, 40000, 40001, 0, "* OK IMAP4rev1 ready\r\n", 0,
+		  "imap", "payload", SERVICE_SIDE_A },
+		{ IP_TCP, 40000, 40001, 0, "get flag\r\n", 0, "memcached",
+		  "payload", SERVICE_SIDE_B },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
