@@ -5,7 +5,10 @@
  * Both ends in this process, fed to each other, spool and mirror in memory:
  * reading, compressing, sealing, opening, checking and staging are measured,
  * disk and network are not.  Records are a mix that compresses to about a
- * third, like traffic of a game.
+ * third, like traffic of a game.  The wire between the ends takes all, or so
+ * many bytes a second; compression is off, of one level, or chosen by the
+ * agent.  What the first second, or the first half, brings is not counted: the
+ * agent chooses then.
  *
  *	bench-link [MEBIBYTES]
  */
@@ -91,50 +94,126 @@ static void fill(struct sys *sys, uint64_t bytes)
 	spool_close(s);
 }
 
-static uint64_t pass(struct link_end *from, struct link_end *to, uint64_t now,
-		     struct err *err)
+/* A wire that takes so many bytes a second; 0: all. */
+struct throttle {
+	double rate, tokens, at_s;
+};
+
+static size_t may_pass(struct throttle *t, size_t len)
+{
+	const double most = 256 << 10; /* of what was left unused before */
+	double now = now_s();
+
+	if (t->rate <= 0)
+		return len;
+	t->tokens += (now - t->at_s) * t->rate;
+	t->at_s = now;
+	if (t->tokens > most)
+		t->tokens = most;
+	if ((double)len > t->tokens)
+		len = t->tokens > 0 ? (size_t)t->tokens : 0;
+	t->tokens -= (double)len;
+	return len;
+}
+
+static uint64_t pass(struct link_end *from, struct link_end *to,
+		     struct throttle *t, uint64_t now, struct err *err)
 {
 	struct bytes out = link_wire_out(from->wire);
+	size_t n;
 
 	if (!out.len || !to->calls->hungry(to))
 		return 0;
-	must(to->calls->take(to, out, now, err), err);
-	link_wire_sent(from->wire, out.len);
-	return out.len;
+	n = may_pass(t, out.len);
+	if (!n)
+		return 0;
+	must(to->calls->take(to, bytes_of(out.p, n), now, err), err);
+	link_wire_sent(from->wire, n);
+	return n;
 }
 
-/* Everything once across; how many bytes crossed. */
-static uint64_t carry(struct link_agent_config *ac,
-		      struct link_collector_config *cc, struct mirror *m,
-		      uint64_t end)
+/* One transfer. */
+struct carried {
+	double began_s, seconds; /* of what is counted */
+	uint64_t first, bytes, crossed, packets;
+	bool counting;
+};
+
+static void begin_counting(struct carried *r, const struct mirror_status *st)
 {
-	struct link_agent *agent = link_agent_new(ac, 1);
-	struct link_collector *collector = link_collector_new(cc, 1);
+	r->counting = true;
+	r->began_s = now_s();
+	r->first = st->bytes;
+	r->packets = st->packets;
+	r->crossed = 0;
+}
+
+/* As much as goes in four seconds. */
+static struct carried carry(struct link_agent *agent,
+			    struct link_collector *collector, struct mirror *m,
+			    const struct run *all, double rate)
+{
 	struct link_end *a = link_agent_end(agent);
 	struct link_end *c = link_collector_end(collector);
+	struct throttle t = { .rate = rate, .at_s = now_s() }, back = { 0 };
+	struct carried r = { .began_s = now_s() };
+	double began = now_s();
+	struct mirror_status st;
 	struct err err = ERR_NONE;
-	uint64_t crossed = 0;
 
-	while (mirror_next(m) < end || mirror_durable(m) < end) {
+	do {
+		uint64_t now = (uint64_t)(now_s() * 1e9);
 		uint64_t n;
 
-		must(c->calls->work(c, 1, &err), &err);
-		must(a->calls->work(a, 1, &err), &err);
-		n = pass(c, a, 1, &err) + pass(a, c, 1, &err);
-		crossed += n;
+		must(c->calls->work(c, now, &err), &err);
+		must(a->calls->work(a, now, &err), &err);
+		n = pass(c, a, &back, now, &err) + pass(a, c, &t, now, &err);
+		r.crossed += n;
+		mirror_status(m, &st);
 		if (!n && mirror_fd(m) >= 0) {
 			struct pollfd p = { mirror_fd(m), POLLIN, 0 };
 
-			poll(&p, 1, 100);
+			poll(&p, 1, 1);
 			mirror_clear(m);
 		}
-	}
-	link_agent_free(agent);
-	link_collector_free(collector);
-	return crossed;
+		if (!r.counting &&
+		    (st.packets > all->count / 2 || now_s() - began > 1))
+			begin_counting(&r, &st);
+	} while (mirror_next(m) < all->count && now_s() - began < 4);
+	r.seconds = now_s() - r.began_s;
+	r.bytes = st.bytes - r.first;
+	r.packets = st.packets - r.packets;
+	return r;
 }
 
-static void measure(struct sys *sys, bool compress, bool ipcap, uint64_t end)
+/* Compression: none, of one level, or what the agent chooses. */
+enum { PLAIN = 100, CHOSEN = 0 };
+
+static struct mirror *mirror_number(struct sys *sys, int number)
+{
+	struct mirror_config mc = { .sys = sys,
+				    .source = 1,
+				    .name = "bench",
+				    .spool = SPOOL_CONFIG_DEFAULT,
+				    .writer = SPOOL_WRITER_CONFIG_DEFAULT };
+	struct err err = ERR_NONE;
+	static char dir[32]; /* as long as the mirror */
+	struct mirror *m;
+
+	snprintf(dir, sizeof(dir), "mirror%d", number);
+	sys_mkdir_all(sys, dir);
+	snprintf(dir, sizeof(dir), "mirror%d/src1", number);
+	mc.dir = dir;
+	mc.spool.reserve = false;
+	mc.spool.segment_max = 16 << 20;
+	mc.spool.keep_max = 64 << 20;
+	m = mirror_open(&mc, &err);
+	must(m ? 0 : -1, &err);
+	return m;
+}
+
+static void measure(struct sys *sys, int level, bool ipcap, double rate,
+		    const struct run *all)
 {
 	static int number;
 	const struct link_source source = { 1, "", "spool/src1" };
@@ -145,64 +224,73 @@ static void measure(struct sys *sys, bool compress, bool ipcap, uint64_t end)
 					.sources = &source,
 					.n_sources = 1,
 					.spool_dir = "spool",
-					.compress = compress,
+					.compress = level != PLAIN,
+					.level = level == PLAIN ? 0 : level,
 					.only_ipcap = ipcap };
-	struct mirror_config mc = { .sys = sys,
-				    .source = 1,
-				    .name = "bench",
-				    .spool = SPOOL_CONFIG_DEFAULT,
-				    .writer = SPOOL_WRITER_CONFIG_DEFAULT };
-	struct link_collector_config cc = {
-		.sys = sys, .key = &ck, .n_mirrors = 1, .ack_every = 4096
-	};
+	struct mirror *m = mirror_number(sys, number++);
 	struct link_beat beat = { 0 };
-	struct mirror_status st;
-	struct err err = ERR_NONE;
-	struct mirror *m;
-	char dir[32];
-	double began;
-	uint64_t crossed;
+	struct link_collector_config cc = { .sys = sys,
+					    .key = &ck,
+					    .agent = ak.public,
+					    .mirrors = &m,
+					    .beats = &beat,
+					    .n_mirrors = 1,
+					    .ack_every = 4096 };
+	uint64_t now = (uint64_t)(now_s() * 1e9);
+	struct link_agent *agent;
+	struct link_collector *collector;
+	struct carried r;
+	char what[32] = "plain";
 
 	noise_keypair_of(&ak, (const uint8_t[NOISE_KEY]){ 1 });
 	noise_keypair_of(&ck, (const uint8_t[NOISE_KEY]){ 2 });
-	snprintf(dir, sizeof(dir), "mirror%d", number);
-	sys_mkdir_all(sys, dir);
-	snprintf(dir, sizeof(dir), "mirror%d/src1", number++);
-	mc.dir = dir;
-	mc.spool.reserve = false;
-	m = mirror_open(&mc, &err);
-	must(m ? 0 : -1, &err);
 	ac.collectors = (const uint8_t(*)[NOISE_KEY])ck.public;
-	cc.agent = ak.public;
-	cc.mirrors = &m;
-	cc.beats = &beat;
-	began = now_s();
-	crossed = carry(&ac, &cc, m, end);
-	began = now_s() - began;
-	mirror_status(m, &st);
-	printf("%-5s %-11s %7.1f MB/s of records, %8.0f packets/s, %4.1f %% "
+	agent = link_agent_new(&ac, now);
+	collector = link_collector_new(&cc, now);
+	r = carry(agent, collector, m, all, rate);
+	if (level == CHOSEN)
+		snprintf(what, sizeof(what), "chosen: %s",
+			 link_agent_compression(agent));
+	else if (level != PLAIN)
+		snprintf(what, sizeof(what), "level %d", level);
+	printf("%-5s %-18s %7.1f MB/s of records, %8.0f packets/s, %4.1f %% "
 	       "on the wire\n",
-	       ipcap ? "ipcap" : "weir", compress ? "compressed" : "plain",
-	       (double)st.bytes / 1e6 / began, (double)st.packets / began,
-	       100.0 * (double)crossed / (double)st.bytes);
+	       ipcap ? "ipcap" : "weir", what,
+	       (double)r.bytes / 1e6 / r.seconds, (double)r.packets / r.seconds,
+	       100.0 * (double)r.crossed / (double)r.bytes);
+	link_agent_free(agent);
+	link_collector_free(collector);
 	mirror_close(m);
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t bytes = (argc > 1 ? strtoull(argv[1], NULL, 10) : 64) << 20;
-	struct sys *sys = sys_memory_new(bytes * 6 + (256 << 20));
+	static const double rates[] = { 0, 300e6, 100e6, 20e6 };
+	static const int levels[] = { PLAIN, -1, 1, CHOSEN };
+	uint64_t bytes = (argc > 1 ? strtoull(argv[1], NULL, 10) : 384) << 20;
+	struct sys *sys = sys_memory_new(bytes * 2 + (UINT64_C(4) << 30));
 	struct err err = ERR_NONE;
 	struct spool_reader *r;
 	struct spool_reader_status st;
+	struct run all = { 0 };
 
 	log_setup(LOG_ERROR, false);
 	fill(sys, bytes);
 	r = spool_reader_open(sys, "spool/src1", &err);
 	must(r ? spool_reader_status(r, &st, &err) : -1, &err);
 	spool_reader_close(r);
-	for (int i = 0; i < 4; i++)
-		measure(sys, i & 1, i & 2, st.head);
+	all.count = (uint32_t)st.head;
+	for (int i = 0; i < 4; i++) {
+		if (rates[i] > 0)
+			printf("a wire of %.0f MB/s\n", rates[i] / 1e6);
+		else
+			printf("a wire that takes all\n");
+		for (int k = 0; k < 4; k++)
+			measure(sys, levels[k], false, rates[i], &all);
+	}
+	printf("ipcap's protocol, a wire that takes all\n");
+	measure(sys, PLAIN, true, 0, &all);
+	measure(sys, CHOSEN, true, 0, &all);
 	sys_memory_free(sys);
 	return 0;
 }

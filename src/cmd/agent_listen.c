@@ -331,7 +331,9 @@ int cmd_agent_listen(int argc, char **argv)
 			     "repeat for several",
 			     "IPCAP_COLLECTOR_PUB"),
 		OPT_FLAG('z', "compress", &l.compress,
-			 "compress what shrinks by it"),
+			 "compress what shrinks by it, harder while the "
+			 "network is what is short, not at all while the "
+			 "processor is"),
 		OPT_FLAG(0, "only-ipcap", &l.only_ipcap,
 			 "speak ipcap's protocol to every collector"),
 		OPT_TEXT_ENV(0, "keylog-file", &l.keylog_file, "PATH",

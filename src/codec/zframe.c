@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { LEVEL = 1, WINDOW_LOG_MIN = 10, STEP = 128 << 10 };
+enum { LEVEL_USUAL = 1, WINDOW_LOG_MIN = 10, STEP = 128 << 10 };
 
 static void must(size_t rc)
 {
@@ -35,10 +35,10 @@ void zframe_pack(struct zframe *z, struct bytes in, struct buf *out)
 	if (!z->pack) {
 		z->pack = ZSTD_createCCtx();
 		assert(z->pack);
-		must(ZSTD_CCtx_setParameter(z->pack, ZSTD_c_compressionLevel,
-					    LEVEL));
 		must(ZSTD_CCtx_setParameter(z->pack, ZSTD_c_checksumFlag, 1));
 	}
+	must(ZSTD_CCtx_setParameter(z->pack, ZSTD_c_compressionLevel,
+				    z->level ? z->level : LEVEL_USUAL));
 	must(ZSTD_CCtx_setParameter(z->pack, ZSTD_c_windowLog,
 				    window_log(in.len)));
 	len = ZSTD_compress2(z->pack, buf_reserve(out, cap), cap, in.p, in.len);

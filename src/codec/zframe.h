@@ -3,8 +3,7 @@
  * zframe.h - one batch of bytes, compressed whole and without memory of the
  * batch before it.
  *
- * Written: one zstd frame of the fastest level, single-segment, with content
- * size and checksum.  Read: any number of frames of any make, skippable ones
+ * Written: one zstd frame, single-segment, with content size and checksum.  Read: any number of frames of any make, skippable ones
  * too, as long as no window is over ZFRAME_WINDOW_MAX and all together do not
  * inflate over the caller's bound.
  */
@@ -19,6 +18,7 @@ enum { ZFRAME_WINDOW_LOG = 25, ZFRAME_WINDOW_MAX = 1 << ZFRAME_WINDOW_LOG };
 
 /* Working memory that is kept from batch to batch; a zeroed one is empty. */
 struct zframe {
+	int level; /* zstd's, for the next batch; 0 is 1, the usual fast one */
 	struct ZSTD_CCtx_s *pack; /* owned */
 	struct ZSTD_DCtx_s *unpack;
 };

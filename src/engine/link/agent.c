@@ -17,6 +17,13 @@
 /* Without a descriptor that tells of growth, and for the first segment. */
 static const uint64_t poll_every_ns = 50000000;
 
+enum {
+	/* Smaller ones are not worth a zstd frame. */
+	PACK_MIN = 256,
+	SAMPLE = 4 << 10,
+	SAMPLE_FROM = 8 * SAMPLE
+};
+
 void link_fingerprint(char out[LINK_FINGERPRINT + 1],
 		      const uint8_t key[NOISE_KEY])
 {
@@ -84,6 +91,9 @@ struct link_agent *link_agent_new(const struct link_agent_config *cfg,
 	for (int i = 0; i < cfg->n_sources; i++)
 		a->sources[i].is = &cfg->sources[i];
 	a->began_ns = a->heard_ns = a->beat_ns = a->poll_ns = now_ns;
+	a->squeezed_ns = now_ns;
+	if (cfg->compress && !cfg->level)
+		squeeze_init(&a->squeeze);
 	return a;
 }
 
@@ -97,6 +107,7 @@ void link_agent_free(struct link_agent *a)
 	}
 	buf_release(&a->ipcap.pending);
 	buf_release(&a->load);
+	buf_release(&a->batch);
 	buf_release(&a->packed);
 	zframe_release(&a->z);
 	link_wire_release(&a->wire);
@@ -122,6 +133,11 @@ const uint8_t *link_agent_peer(const struct link_agent *a)
 const char *link_agent_protocol(const struct link_agent *a)
 {
 	return a->weir ? "weir" : "ipcap";
+}
+
+const char *link_agent_compression(const struct link_agent *a)
+{
+	return a->cfg.level ? "fixed" : squeeze_name(&a->squeeze);
 }
 
 int link_agent_fd(const struct link_agent *a, int i)
@@ -157,8 +173,43 @@ int agent_close_record(struct link_agent *a, size_t enough, struct err *err)
 	return link_wire_flush(&a->wire, a->now_ns, err);
 }
 
+/* What a sample of a long run does not lose, the run will not either. */
+static bool shrinks(struct link_agent *a, struct bytes records)
+{
+	size_t room = a->packed.len;
+	struct bytes sample;
+	bool yes;
+
+	if (records.len < SAMPLE_FROM)
+		return true;
+	sample = bytes_of(records.p + (records.len - SAMPLE) / 2, SAMPLE);
+	zframe_pack(&a->z, sample, &a->packed);
+	yes = a->packed.len - room < SAMPLE - SAMPLE / 20;
+	a->packed.len = room;
+	return yes;
+}
+
+bool agent_pack(struct link_agent *a, struct bytes records, struct buf *out)
+{
+	size_t begun = out->len;
+
+	if (!a->cfg.compress || records.len < PACK_MIN)
+		return false;
+	if (!a->cfg.level && a->squeeze.step == SQUEEZE_OFF)
+		return false;
+	a->z.level = a->cfg.level ? a->cfg.level : squeeze_level(&a->squeeze);
+	if (!shrinks(a, records))
+		return false;
+	zframe_pack(&a->z, records, out);
+	if (out->len - begun < records.len - records.len / 20)
+		return true;
+	out->len = begun;
+	return false;
+}
+
 void agent_count(struct link_agent *a, uint64_t packets, uint64_t bytes)
 {
+	a->given += bytes;
 	if (!a->cfg.counts)
 		return;
 	atomic_fetch_add_explicit(&a->cfg.counts->packets, packets,
@@ -263,6 +314,45 @@ static int serve(struct link_agent *a, struct err *err)
 	return rc;
 }
 
+/*
+ * Where did the time since the last call go?  The clock of the calls stands
+ * still within one run of the driver, so what we spend is measured aside.
+ */
+static void account(struct link_agent *a)
+{
+	uint64_t passed = a->now_ns - a->squeezed_ns;
+	uint64_t ours = a->spent_ns < passed ? a->spent_ns : passed;
+	bool left = link_wire_out(&a->wire).len;
+	bool other;
+
+	if (!passed)
+		return;
+	if (a->wanting && !left)
+		ours = passed;
+	other = squeeze_pass(&a->squeeze, SQUEEZE_BUSY, ours, a->given);
+	other |= squeeze_pass(&a->squeeze,
+			      a->wanting ? SQUEEZE_BLOCKED : SQUEEZE_IDLE,
+			      passed - ours, 0);
+	if (other)
+		log_debug("link", "compression for collector %.8s: %s",
+			  a->fingerprint, squeeze_name(&a->squeeze));
+	a->squeezed_ns = a->now_ns;
+	a->spent_ns = a->given = 0;
+}
+
+static int make_frames(struct link_agent *a, struct err *err)
+{
+	uint64_t began = a->cfg.sys->mono_ns(a->cfg.sys);
+	int rc;
+
+	account(a);
+	rc = serve(a, err);
+	a->wanting = link_wire_out(&a->wire).len + a->wire.plain.len >=
+		     LINK_OUT_HIGH;
+	a->spent_ns += a->cfg.sys->mono_ns(a->cfg.sys) - began;
+	return rc;
+}
+
 static int work(struct link_end *e, uint64_t now_ns, struct err *err)
 {
 	struct link_agent *a = (struct link_agent *)e;
@@ -271,7 +361,7 @@ static int work(struct link_end *e, uint64_t now_ns, struct err *err)
 	a->now_ns = now_ns;
 	rc = check_time(a, err);
 	if (rc == 0 && a->resumed)
-		rc = serve(a, err);
+		rc = make_frames(a, err);
 	if (a->wire.proven) {
 		/* What explains the end goes out too. */
 		struct err late = ERR_NONE;

@@ -49,8 +49,9 @@ struct link_agent_config {
 	const struct link_source *sources;
 	int n_sources;
 	const char *spool_dir; /* served/ is made in it */
-	bool compress;
-	bool only_ipcap; /* answer no hello */
+	bool compress;	       /* as hard as it pays (squeeze.h) */
+	int level;	       /* or always at this level of zstd's, not 0 */
+	bool only_ipcap;       /* answer no hello */
 	/* A collector has proven itself on this connection; may be NULL. */
 	void (*on_live)(void *arg, struct link_agent *a);
 	/* False where capture has left no counters; may be NULL. */
@@ -71,6 +72,10 @@ struct link_end *link_agent_end(struct link_agent *a);
 bool link_agent_live(const struct link_agent *a);
 const uint8_t *link_agent_peer(const struct link_agent *a);
 const char *link_agent_protocol(const struct link_agent *a); /* "weir" … */
+
+/* How hard it compresses at the moment: "off", "level 1",
+ * or "fixed". */
+const char *link_agent_compression(const struct link_agent *a);
 
 /* A descriptor that tells that source i has grown, or -1: poll. */
 int link_agent_fd(const struct link_agent *a, int i);

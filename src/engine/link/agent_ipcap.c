@@ -133,21 +133,17 @@ static int put_batch(struct link_agent *a, struct cursor *c)
 	size_t begun = ipcap_frame_begin(to);
 	int n;
 
-	if (a->cfg.compress) {
-		f.flags = IPCAP_COMPRESSED;
-		buf_clear(&a->packed);
-		n = put_ipcap_batch(&a->packed, c, IPCAP_BATCH_COUNT,
-				    IPCAP_BATCH_BYTES);
-		if (n > 0)
-			zframe_pack(&a->z, buf_bytes(&a->packed), to);
-	} else {
-		n = put_ipcap_batch(to, c, IPCAP_BATCH_COUNT,
-				    IPCAP_BATCH_BYTES);
-	}
+	buf_clear(&a->batch);
+	n = put_ipcap_batch(&a->batch, c, IPCAP_BATCH_COUNT, IPCAP_BATCH_BYTES);
 	if (n <= 0) {
 		to->len = begun;
 		return n;
 	}
+	buf_clear(&a->packed);
+	if (agent_pack(a, buf_bytes(&a->batch), to))
+		f.flags = IPCAP_COMPRESSED;
+	else
+		put_bytes(to, buf_bytes(&a->batch));
 	f.seq = s->seq_batch++;
 	ipcap_frame_end(to, begun, &f);
 	return n;

@@ -11,6 +11,7 @@
 
 #include "engine/link/agent.h"
 #include "engine/link/memory.h"
+#include "engine/link/squeeze.h"
 #include "engine/link/wire.h"
 
 /* A collector has nothing longer to say in one frame. */
@@ -65,7 +66,12 @@ struct link_agent {
 	struct agent_source sources[LINK_SOURCES_MAX];
 	struct agent_ipcap ipcap;
 	struct zframe z;
-	struct buf load, packed;
+	struct buf load, batch, packed;
+	struct squeeze squeeze;
+	/* Since the last accounting: when it was, time spent making frames, and
+	 * bytes of records in them. */
+	uint64_t squeezed_ns, spent_ns, given;
+	bool wanting; /* records waited when the last frame was made */
 };
 
 /* The two protocols: whatever is decrypted, and whatever may be sent. */
@@ -87,6 +93,12 @@ struct agent_source *agent_source_find(struct link_agent *a, uint16_t id);
  */
 int agent_close_record(struct link_agent *a, size_t enough, struct err *err);
 enum { AGENT_RECORD = 4096 };
+
+/*
+ * Append `records` to `out` compressed, where that is to be done now and makes
+ * them smaller; false leaves `out` as it was.
+ */
+bool agent_pack(struct link_agent *a, struct bytes records, struct buf *out);
 
 void agent_count(struct link_agent *a, uint64_t packets, uint64_t bytes);
 struct link_capture_stats agent_stats(struct link_agent *a,

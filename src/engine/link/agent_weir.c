@@ -11,12 +11,8 @@
 #include "base/mem.h"
 #include "sys/sys.h"
 
-enum {
-	/* Runs in one turn of one source. */
-	TURN_RUNS = 4,
-	/* Smaller ones are not worth a zstd frame. */
-	PACK_MIN = 256
-};
+/* Runs in one turn of one source. */
+enum { TURN_RUNS = 4 };
 
 static void put_frame(struct link_agent *a, struct weirlink_frame *f)
 {
@@ -261,13 +257,10 @@ static int give_run(struct link_agent *a, struct agent_source *s,
 	f.as_run.run = ev->run;
 	f.as_run.raw_len = (uint32_t)records.len;
 	f.as_run.body = records;
-	if (a->zstd && records.len >= PACK_MIN) {
-		buf_clear(&a->packed);
-		zframe_pack(&a->z, records, &a->packed);
-		if (a->packed.len < records.len - records.len / 20) {
-			f.as_run.codec = WEIRLINK_ZSTD_FRAME;
-			f.as_run.body = buf_bytes(&a->packed);
-		}
+	buf_clear(&a->packed);
+	if (a->zstd && agent_pack(a, records, &a->packed)) {
+		f.as_run.codec = WEIRLINK_ZSTD_FRAME;
+		f.as_run.body = buf_bytes(&a->packed);
 	}
 	put_frame(a, &f);
 	s->given = ev->run.first + ev->run.count;
