@@ -23,6 +23,7 @@ struct kept {
 	struct store_stream *in; /* NULL: not kept at all */
 	struct stream *stream;
 	uint64_t last_index, messages, messages_dropped;
+	const char *tagged;	     /* with this last; a pattern's */
 	struct kept *before, *after; /* of those whose row is old */
 	bool stale;
 };
@@ -51,6 +52,8 @@ static struct store_row row_of(const struct stream *s, const struct kept *k)
 		.last_index = k->last_index,
 		.matches = s->matches,
 		.matches_dropped = s->matches_dropped,
+		.patterns = s->patterns_version,
+		.caller = (uint8_t)stream_caller(s),
 		.messages = k->messages,
 		.messages_dropped = k->messages_dropped,
 	};
@@ -159,10 +162,10 @@ static void on_gap(void *self, struct stream *s, int way, uint64_t offset,
 static void on_match(void *self, struct stream *s, int way,
 		     const struct match *m)
 {
-	static const char *const kinds[] = { "substring", "regex", "binary" };
 	struct keeper_shard *ks = self;
 	struct kept *k = s->owner[ks->slot];
-	char pattern[32];
+	char pattern[MATCH_KEY];
+	const char *tag = match_tag(m->pattern);
 	struct store_match match = {
 		.way = (uint8_t)way,
 		.start = m->start,
@@ -174,10 +177,11 @@ static void on_match(void *self, struct stream *s, int way,
 
 	if (ks->left)
 		return;
-	snprintf(pattern, sizeof(pattern), "%s:%" PRIu32,
-		 kinds[m->pattern->kind], m->pattern->id);
-	match.pattern = bytes_of_text(pattern);
+	match.pattern = bytes_of_text(match_key(pattern, m->pattern));
 	store_match(k->in, &match);
+	if (tag && tag != k->tagged) /* the store knows the others, too */
+		store_tag(k->in, tag);
+	k->tagged = tag ? tag : k->tagged;
 	becomes_stale(ks, k);
 }
 

@@ -29,7 +29,7 @@ CLIENT, SERVER, BOTH = 1, 2, 3
 class Stream:
     def __init__(self, directory, files, row, gaps, tables):
         self.row = row
-        self.opener = row['opener']
+        self.caller = row['caller']
         self.tables = tables
         self.runs = [[], []]
         for way, name in enumerate('ab'):
@@ -72,7 +72,7 @@ class Stream:
     def find(self, term):
         side, kind, what, _ = term
         for way in (0, 1):
-            if not side & (CLIENT if way == self.opener else SERVER):
+            if not side & (CLIENT if way == self.caller else SERVER):
                 continue
             for offset, data in self.runs[way]:
                 if kind == 'regex':
@@ -125,7 +125,7 @@ def two(row, name):
 
 
 def side(s, name, server):
-    return s.row[name + '_' + 'ab'[s.opener ^ server]]
+    return s.row[name + '_' + 'ab'[s.caller ^ server]]
 
 
 NUMBERS = {

@@ -175,13 +175,13 @@ TEST(X08_terms_look_at_the_side_they_are_asked_for)
 }
 
 /* The end that spoke first may be the higher one. */
-TEST(X08_the_client_is_the_one_that_opened)
+TEST(X08_the_client_is_the_one_that_called)
 {
 	struct store_config cfg = config();
 	struct store *s = open_here(&cfg);
 	struct talk t = begin(s, 1);
 
-	t.row.flow.opener = 1;
+	t.row.flow.opener = t.row.caller = 1;
 	text_say(&t, 1, "question");
 	text_say(&t, 0, "answer");
 	finish(t.st, &t.row);

@@ -41,6 +41,7 @@ struct analyze_config {
 	uint32_t preview;	/* bytes kept of each direction's start */
 	uint64_t update_packets, update_bytes; /* 0: never for that reason */
 	struct match_set *patterns; /* a reference is taken; or NULL */
+	uint64_t patterns_version;
 	uint64_t stream_matches_max, matches_max;
 	struct output *output;	/* JSON lines; borrowed; or NULL */
 	uint32_t output_events; /* a worker gathers before it writes */
@@ -135,6 +136,15 @@ void analyze_tick(struct analyze *a, uint64_t now_ns);
 void analyze_finish(struct analyze *a);
 
 /* -- any thread ------------------------------------------------------------ */
+
+/*
+ * Streams that begin from now on are searched for these patterns (NULL: for
+ * none); those that are open go on with theirs.  A reference is taken.  The
+ * version is told with each stream; that of cfg->patterns is
+ * cfg->patterns_version.
+ */
+void analyze_set_patterns(struct analyze *a, struct match_set *set,
+			  uint64_t version);
 
 struct analyze_counters {
 	uint64_t packets, bytes;

@@ -5,6 +5,7 @@
 #ifndef ENGINE_ANALYZE_ANALYZE_PRIV_H
 #define ENGINE_ANALYZE_ANALYZE_PRIV_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/buf.h"
@@ -12,6 +13,24 @@
 #include "engine/analyze/analyze.h"
 
 struct channel;
+
+/* -- patterns.c --------------------------------------------------------------
+ */
+
+/* What new streams are searched for; it may become another one at any time. */
+struct patterns {
+	pthread_mutex_t lock;
+	struct match_set *set; /* a reference; or NULL */
+	uint64_t version;
+	atomic_uint_fast64_t changes;
+};
+
+void patterns_init(struct patterns *p, struct match_set *set, uint64_t version);
+void patterns_release(struct patterns *p);
+void patterns_set(struct patterns *p, struct match_set *set, uint64_t version);
+/* A reference for the caller. */
+struct match_set *patterns_get(struct patterns *p, uint64_t *version,
+			       uint64_t *changes);
 
 /* Caps and counts of the whole process, touched at most once a stream. */
 struct shared_counts {
@@ -82,6 +101,7 @@ struct shard;
 struct shard_config {
 	const struct analyze_config *cfg;
 	struct shared_counts *shared;
+	struct patterns *patterns;
 	unsigned number, of;
 };
 

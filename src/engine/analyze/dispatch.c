@@ -23,6 +23,7 @@ struct counts {
 struct analyze {
 	struct analyze_config cfg;
 	struct shared_counts shared;
+	struct patterns patterns;
 	struct analyze_marks marks;
 	struct siphash_key key; /* chooses the shard */
 	struct shard *shards[ANALYZE_WORKERS_MAX];
@@ -62,7 +63,7 @@ static unsigned processors(void)
 static int make_shards(struct analyze *a, struct err *err)
 {
 	for (unsigned i = 0; i < a->n; i++) {
-		const struct shard_config cfg = { &a->cfg, &a->shared, i,
+		const struct shard_config cfg = { &a->cfg, &a->shared, &a->patterns, i,
 						  a->n };
 
 		a->shards[i] = shard_new(&cfg, err);
@@ -85,8 +86,7 @@ struct analyze *analyze_new(const struct analyze_config *cfg, struct err *err)
 
 	assert(cfg->preview <= ANALYZE_HEAD_MAX);
 	a->cfg = *cfg;
-	if (cfg->patterns)
-		match_set_get(cfg->patterns);
+	patterns_init(&a->patterns, cfg->patterns, cfg->patterns_version);
 	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed)) {
 		err_set(err, ERR_FAILED, "the kernel gives no random bytes");
 		analyze_free(a);
@@ -117,6 +117,12 @@ int analyze_add_sink(struct analyze *a, unsigned worker,
 	return shard_add_sink(a->shards[worker], sink);
 }
 
+void analyze_set_patterns(struct analyze *a, struct match_set *set,
+			  uint64_t version)
+{
+	patterns_set(&a->patterns, set, version);
+}
+
 void analyze_hear_marks(struct analyze *a, const struct analyze_marks *who)
 {
 	a->marks = *who;
@@ -136,7 +142,7 @@ void analyze_free(struct analyze *a)
 	free(a->begins);
 	defrag_free(a->defrag);
 	events_release(&a->events);
-	match_set_put(a->cfg.patterns);
+	patterns_release(&a->patterns);
 	free(a);
 }
 

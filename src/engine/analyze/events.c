@@ -313,10 +313,9 @@ static void put_match_text(struct events *e, struct bytes in)
 static void put_pattern(struct buf *b, const struct match_pattern *p)
 {
 	static const char *const kinds[] = { "substring", "regex", "binary" };
-	char id[32];
+	char id[MATCH_KEY];
 
-	snprintf(id, sizeof(id), "%s:%u", kinds[p->kind], p->id);
-	json_word(b, "pattern_id", id);
+	json_word(b, "pattern_id", match_key(id, p));
 	json_word(b, "pattern_name", p->name);
 	json_word(b, "pattern_type", kinds[p->kind]);
 	if (p->role != MATCH_ANY)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/message.h"
 #include "engine/match/match.h"
@@ -38,6 +39,9 @@ struct shard {
 	struct pool streams, heads;
 	size_t head_size;
 	struct match_scratch *scratch;
+	struct patterns *patterns; /* what they are now; and as last seen: */
+	struct match_set *set;
+	uint64_t set_version, set_changes;
 	struct stream_sink sinks[STREAM_SINKS_MAX];
 	int n_sinks;
 	struct events events;
@@ -218,6 +222,42 @@ static bool may_match(struct shard *sh, struct stream *s)
 	return false;
 }
 
+/* Others were set.  Without memory for them, the old ones go on. */
+static int renew_patterns(struct shard *sh, struct err *err)
+{
+	uint64_t version;
+	struct match_set *set =
+		patterns_get(sh->patterns, &version, &sh->set_changes);
+
+	if (set && !sh->scratch)
+		sh->scratch = match_scratch_new(set, err);
+	else if (set)
+		match_scratch_fit(sh->scratch, set, err);
+	if (err->code) {
+		match_set_put(set);
+		return err->code;
+	}
+	match_set_put(sh->set);
+	sh->set = set;
+	sh->set_version = version;
+	return 0;
+}
+
+/* A stream keeps the patterns that it began with. */
+static void take_patterns(struct shard *sh, struct stream *s)
+{
+	struct err err = ERR_NONE;
+
+	if (atomic_load_explicit(&sh->patterns->changes,
+				 memory_order_acquire) != sh->set_changes &&
+	    renew_patterns(sh, &err) < 0)
+		log_error("analyze", "%s", err.text);
+	if (sh->set)
+		match_set_get(sh->set);
+	s->patterns = sh->set;
+	s->patterns_version = sh->set_version;
+}
+
 static bool is_meant(const struct match_pattern *p, const struct stream *s,
 		     int way)
 {
@@ -247,7 +287,7 @@ static void feed_patterns(struct shard *sh, struct stream *s,
 	struct stream_way *w = &s->way[slice->way];
 
 	if (!w->match)
-		w->match = match_stream_open(sh->cfg->patterns);
+		w->match = match_stream_open(s->patterns);
 	sh->feeding = s;
 	sh->feeding_way = slice->way;
 	sh->feeding_ns = time_ns;
@@ -266,6 +306,8 @@ static void close_patterns(struct shard *sh, struct stream *s)
 		match_stream_close(s->way[way].match, sh->scratch, &sink);
 		s->way[way].match = NULL;
 	}
+	match_set_put(s->patterns);
+	s->patterns = NULL;
 }
 
 /* -- what the flow table tells
@@ -296,6 +338,7 @@ static void on_opened(void *self, struct flow *f)
 		.home = sh,
 	};
 	f->owner = s;
+	take_patterns(sh, s);
 	TELL(sh, opened, s);
 	f->packets_known = s->packets_known;
 }
@@ -353,7 +396,7 @@ static void on_slice(void *self, struct flow *f, const struct flow_slice *slice)
 	service_see(&s->service, f->protocol, slice->way,
 		    telling(s, w, slice, grew));
 	TELL(sh, slice, s, slice);
-	if (sh->cfg->patterns)
+	if (s->patterns)
 		feed_patterns(sh, s, slice,
 			      slice->from ? slice->from->time_ns : f->last_ns);
 }
@@ -468,13 +511,13 @@ struct shard *shard_new(const struct shard_config *cfg, struct err *err)
 	sh->head_size =
 		cfg->cfg->preview > HEAD_LEAST ? cfg->cfg->preview : HEAD_LEAST;
 	events_init(&sh->events, cfg->cfg->output, cfg->cfg->output_events);
-	if (cfg->cfg->patterns)
-		sh->scratch = match_scratch_new(cfg->cfg->patterns, err);
+	sh->patterns = cfg->patterns;
+	renew_patterns(sh, err);
 	sh->table = flow_table_new(&flow, &sink);
 	if (!sh->table)
 		err_set(err, ERR_LIMIT, "no memory for %u flows",
 			flow.flows_max);
-	if (!sh->table || (cfg->cfg->patterns && !sh->scratch)) {
+	if (err->code) {
 		shard_free(sh);
 		return NULL;
 	}
@@ -487,6 +530,7 @@ void shard_free(struct shard *sh)
 		return;
 	flow_table_free(sh->table);
 	match_scratch_free(sh->scratch);
+	match_set_put(sh->set);
 	pool_release(&sh->streams);
 	pool_release(&sh->heads);
 	events_release(&sh->events);

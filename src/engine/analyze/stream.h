@@ -21,6 +21,7 @@
 #include "engine/flow/flow.h"
 
 struct match;
+struct match_set;
 struct match_stream;
 struct message;
 
@@ -51,6 +52,8 @@ struct stream {
 	enum content_kind kind;
 	struct stream_way way[2];
 	uint32_t matches, matches_dropped;
+	struct match_set *patterns; /* it is searched for; NULL: none */
+	uint64_t patterns_version;
 	uint64_t packets_known; /* flow.h; a sink may set it in opened() */
 	void *owner[STREAM_SINKS_MAX]; /* the sinks' */
 

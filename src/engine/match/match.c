@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <hs/hs.h>
@@ -72,6 +73,25 @@ struct match_stream {
 	struct sign *signs;
 	size_t n_signs, signs_cap;
 };
+
+char *match_key(char out[MATCH_KEY], const struct match_pattern *p)
+{
+	static const char *const kinds[] = { "substring", "regex", "binary" };
+	bool stored = p->id >= MATCH_STORED;
+
+	snprintf(out, MATCH_KEY, "%s:%u", stored ? "stored" : kinds[p->kind],
+		 stored ? p->id - MATCH_STORED : p->id);
+	return out;
+}
+
+const char *match_tag(const struct match_pattern *p)
+{
+	if (p->id >= MATCH_STORED)
+		return p->name;
+	if (p->role == MATCH_ANY)
+		return NULL;
+	return p->role == MATCH_FLAG_IN ? "flag-in" : "flag-out";
+}
 
 /* -- hex --------------------------------------------------------------------- */
 
@@ -357,6 +377,14 @@ struct match_scratch *match_scratch_new(struct match_set *set, struct err *err)
 	pcre2_set_match_limit(s->context, MATCH_LIMIT);
 	pcre2_set_depth_limit(s->context, DEPTH_LIMIT);
 	return s;
+}
+
+int match_scratch_fit(struct match_scratch *s, struct match_set *set,
+		      struct err *err)
+{
+	if (set->db && hs_alloc_scratch(set->db, &s->hs) != HS_SUCCESS)
+		return err_set(err, ERR_LIMIT, "no memory for matching");
+	return 0;
 }
 
 void match_scratch_free(struct match_scratch *s)

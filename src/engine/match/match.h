@@ -41,6 +41,15 @@ enum {
 	MATCH_WINDOW_MAX = 64 << 10
 };
 
+/* Ids from here on are those of patterns that a store remembers. */
+enum { MATCH_STORED = 1 << 20, MATCH_KEY = 32 };
+
+/* "regex:0", or "stored:7"; returns out. */
+char *match_key(char out[MATCH_KEY], const struct match_pattern *p);
+
+/* What a stream is tagged with that has a match; NULL: with nothing. */
+const char *match_tag(const struct match_pattern *p);
+
 /*
  * "de ad be ef", "0xDEADBEEF" and "de:ad" are the same bytes.  0, or
  * ERR_MALFORMED with a sentence (odd digits, something else).
@@ -62,6 +71,9 @@ const struct match_pattern *match_set_patterns(const struct match_set *set,
 /* One a thread; it may outlive the set.  NULL on failure. */
 struct match_scratch *match_scratch_new(struct match_set *set,
 					struct err *err);
+/* Make it serve another set, too; the ones before stay served. */
+int match_scratch_fit(struct match_scratch *s, struct match_set *set,
+		      struct err *err);
 void match_scratch_free(struct match_scratch *s);
 
 struct match {

@@ -15,9 +15,9 @@
 enum { OPERATIONS = 20000 }; /* of SQLite, between two looks at stop */
 
 static const char columns[] =
-	"SELECT s.id,s.first_ns,s.kept_a+s.kept_b,s.end_a,s.end_b,s.opener,"
-	"s.evicted,s.runs_a,s.runs_b,s.runs_turns";
-enum { N_COLUMNS = 10 };
+	"SELECT s.id,s.first_ns,s.kept_a+s.kept_b,s.end_a,s.end_b,s.caller,"
+	"s.evicted,s.over,s.last_ns,s.patterns,s.runs_a,s.runs_b,s.runs_turns";
+enum { RUNS_AT = 10, N_COLUMNS = 13 };
 
 static int failed(const struct candidates *c, struct err *err)
 {
@@ -65,8 +65,8 @@ static int read_ids(struct candidates *c, struct err *err)
 {
 	sqlite3_stmt *st = prepare(
 		c, err,
-		"SELECT s.id,s.kept_a+s.kept_b FROM streams s WHERE (%s) IS "
-		"NOT FALSE ORDER BY %s %s,s.first_ns DESC,s.id DESC",
+		"SELECT s.id,s.kept_a+s.kept_b FROM streams s WHERE %s "
+		"ORDER BY %s %s,s.first_ns DESC,s.id DESC",
 		where(c), c->q->sort->sql, c->q->sort_up ? "ASC" : "DESC");
 	size_t room = 0;
 	int rc = SQLITE_ERROR;
@@ -89,7 +89,7 @@ static int prepare_all(struct candidates *c, struct err *err)
 	const char *tests = (const char *)c->sql.tests.p;
 
 	c->page = prepare(c, err,
-			  "%s%s FROM streams s WHERE (%s) IS NOT FALSE AND "
+			  "%s%s FROM streams s WHERE %s AND "
 			  "(s.first_ns,s.id)<(?%d,?%d) "
 			  "ORDER BY s.first_ns DESC,s.id DESC LIMIT %d",
 			  columns, tests, where(c), c->next_at, c->next_at + 1,
@@ -102,22 +102,49 @@ static int prepare_all(struct candidates *c, struct err *err)
 	return err->code;
 }
 
-int candidates_open(struct candidates *c, const struct query *q,
-		    const char *dir, int (*stop)(void *arg), void *arg,
+/* What the query says, and what the caller does. */
+static void make_where(struct candidates *c,
+		       const struct candidates_config *cfg)
+{
+	struct buf all = { 0 };
+
+	put_format(&all, "(%s) IS NOT FALSE", (const char *)c->sql.where.p);
+	if (cfg->patterns_below)
+		put_format(&all, " AND s.patterns<%llu",
+			   (unsigned long long)cfg->patterns_below);
+	put_u8(&all, 0);
+	buf_release(&c->sql.where);
+	c->sql.where = all;
+}
+
+static void take_ids(struct candidates *c, const struct candidates_config *cfg)
+{
+	c->ids = mem_array(cfg->n_ids + 1, sizeof(*c->ids));
+	memcpy(c->ids, cfg->ids, cfg->n_ids * sizeof(*c->ids));
+	c->n_ids = cfg->n_ids;
+	c->begun = true;
+}
+
+int candidates_open(struct candidates *c, const struct candidates_config *cfg,
 		    struct err *err)
 {
-	*c = (struct candidates){ .q = q,
-				  .path = mem_format("%s/store.db", dir),
-				  .behind_ns = INT64_MAX,
-				  .behind_id = INT64_MAX };
+	*c = (struct candidates){ .q = cfg->q,
+				  .by_id = cfg->ids || cfg->q->sort,
+				  .path = mem_format("%s/store.db", cfg->dir),
+				  .behind_ns = cfg->behind_ns,
+				  .behind_id = cfg->behind_id };
 	if (sqlite3_open_v2(c->path, &c->db,
 			    SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
 			    NULL) != SQLITE_OK)
 		return failed(c, err);
 	sqlite3_busy_timeout(c->db, 5000);
-	if (stop)
-		sqlite3_progress_handler(c->db, OPERATIONS, stop, arg);
-	query_sql_make(q, &c->sql);
+	if (cfg->stop)
+		sqlite3_progress_handler(c->db, OPERATIONS, cfg->stop,
+					 cfg->arg);
+	query_sql_make(c->q, &c->sql);
+	make_where(c, cfg);
+	if (cfg->ids)
+		take_ids(c, cfg);
 	c->next_at = c->sql.n_bound + 1;
 	if (query_sql_functions(c->db, err) < 0)
 		return err->code;
@@ -147,13 +174,16 @@ static void take_row(struct candidates *c, sqlite3_stmt *st)
 		.first_ns = number(st, 1),
 		.kept = number(st, 2),
 		.end = { number(st, 3), number(st, 4) },
-		.opener = (uint8_t)number(st, 5),
+		.caller = number(st, 5) != 0,
 		.evicted = number(st, 6) != 0,
+		.over = number(st, 7) != 0,
+		.last_ns = number(st, 8),
+		.patterns = number(st, 9),
 	};
 	for (int i = 0; i < 3; i++) {
-		const void *p = sqlite3_column_blob(st, 7 + i);
+		const void *p = sqlite3_column_blob(st, RUNS_AT + i);
 
-		to->runs[i].len = (size_t)sqlite3_column_bytes(st, 7 + i);
+		to->runs[i].len = (size_t)sqlite3_column_bytes(st, RUNS_AT + i);
 		if (to->runs[i].len)
 			put_bytes(&c->runs, bytes_of(p, to->runs[i].len));
 	}
@@ -222,13 +252,13 @@ static int fill(struct candidates *c, struct err *err)
 {
 	int rc = 0;
 
-	if (!c->begun && c->q->sort)
+	if (!c->begun && c->by_id)
 		rc = read_ids(c, err);
 	c->begun = true;
 	c->n = c->at = 0;
 	buf_clear(&c->runs);
 	if (rc == 0)
-		rc = c->q->sort ? read_some(c, err) : read_page(c, err);
+		rc = c->by_id ? read_some(c, err) : read_page(c, err);
 	point_at_runs(c);
 	return rc;
 }
@@ -252,7 +282,7 @@ int candidates_left(struct candidates *c, uint64_t *streams, uint64_t *bytes,
 	*bytes = 0;
 	for (size_t i = c->at; i < c->n; i++)
 		*bytes += c->list[i].kept;
-	if (c->q->sort) {
+	if (c->by_id) {
 		*streams += c->n_ids - c->at_id;
 		*bytes += c->ids_bytes;
 		return 0;
@@ -260,7 +290,7 @@ int candidates_left(struct candidates *c, uint64_t *streams, uint64_t *bytes,
 	st = c->over ? NULL
 		     : prepare(c, err,
 			       "SELECT count(*),sum(s.kept_a+s.kept_b) FROM "
-			       "streams s WHERE (%s) IS NOT FALSE AND "
+			       "streams s WHERE %s AND "
 			       "(s.first_ns,s.id)<(?%d,?%d)",
 			       where(c), c->next_at, c->next_at + 1);
 	if (!st)

@@ -12,11 +12,11 @@
 
 #include "base/text.h"
 
-/* Ways are sorted by address; the one who spoke first is the client. */
+/* Ways are sorted by address; the one who called is the client. */
 #define CLIENT(column)                                                         \
-	"CASE s.opener WHEN 0 THEN s." column "_a ELSE s." column "_b END"
+	"CASE s.caller WHEN 0 THEN s." column "_a ELSE s." column "_b END"
 #define SERVER(column)                                                         \
-	"CASE s.opener WHEN 0 THEN s." column "_b ELSE s." column "_a END"
+	"CASE s.caller WHEN 0 THEN s." column "_b ELSE s." column "_a END"
 #define MESSAGES(protocols)                                                    \
 	"messages m WHERE m.stream=s.id AND m.protocol IN(" protocols ")"
 
@@ -97,13 +97,13 @@ const struct query_key query_keys[] = {
 	{ "host", NULL, QUERY_NET, { "s.address_a", "s.address_b" },
 	  .about = "either end" },
 	{ "chost", "in.host", QUERY_NET, { CLIENT("address") },
-	  .about = "the end that spoke first" },
+	  .about = "the end that called" },
 	{ "shost", "out.host", QUERY_NET, { SERVER("address") },
 	  .about = "the end that answered" },
 	{ "port", NULL, QUERY_NUMBER, { "s.port_a", "s.port_b" },
 	  .about = "either end" },
 	{ "cport", "in.port", QUERY_NUMBER, { CLIENT("port") },
-	  .about = "the end that spoke first" },
+	  .about = "the end that called" },
 	{ "sport", "out.port", QUERY_NUMBER, { SERVER("port") },
 	  .about = "the end that answered" },
 	{ "vlan", NULL, QUERY_NUMBER, { "s.vlan" },

@@ -914,6 +914,11 @@ bool query_needs_payload(const struct query *q)
 	return q->n_terms > 0;
 }
 
+bool query_is_sorted(const struct query *q)
+{
+	return q->sort;
+}
+
 uint64_t query_limit(const struct query *q)
 {
 	return q->limit;

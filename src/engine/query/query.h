@@ -46,6 +46,7 @@ bool query_needs_payload(const struct query *q);
 
 /* At most so many streams; 0: all. */
 uint64_t query_limit(const struct query *q);
+bool query_is_sorted(const struct query *q); /* not by time */
 
 /* The tree, in one spelling: brackets everywhere, values as understood. */
 void query_print(const struct query *q, struct buf *to);

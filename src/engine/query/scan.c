@@ -311,7 +311,7 @@ static void on_match(void *self, const struct match *m)
 {
 	struct scan *s = self;
 	uint32_t term = m->pattern->id;
-	bool client = s->way == s->c->opener;
+	bool client = s->way == s->c->caller;
 	int side = client ? QUERY_CLIENT : QUERY_SERVER;
 
 	if (!(s->wanted[term] & side))
@@ -366,7 +366,7 @@ static void pass(struct scan *s)
 	for (int i = 0; i < 2 && !is_enough(s) && !s->err->code; i++) {
 		int side = i == 0 ? QUERY_CLIENT : QUERY_SERVER;
 
-		s->way = i == 0 ? s->c->opener : !s->c->opener;
+		s->way = i == 0 ? s->c->caller : !s->c->caller;
 		if (!(s->sides & side))
 			continue;
 		s->stream = match_stream_open(s->set);

@@ -89,12 +89,13 @@ static int look_at(struct search *s, const struct candidate *c,
 	enum verdict v;
 	int rc;
 
-	state->at_ns = c->first_ns;
 	s->kept = c->kept;
 	s->looked = 0;
 	rc = decide(s, c, &v, &hit, err);
 	if (rc < 0)
 		return rc;
+	state->at_ns = c->first_ns;
+	state->at_id = c->id;
 	state->streams++;
 	state->bytes += s->kept - s->looked;
 	if (v != YES)
@@ -137,11 +138,21 @@ int search_run(const struct query *q, const struct search_config *cfg,
 {
 	struct search s = { .sink = sink, .state = state,
 			    .sys = cfg->sys ? cfg->sys : sys_host() };
+	const struct candidates_config rows = {
+		.q = q,
+		.dir = cfg->dir,
+		.behind_ns = cfg->behind_ns ? cfg->behind_ns : INT64_MAX,
+		.behind_id = cfg->behind_ns ? cfg->behind_id : INT64_MAX,
+		.ids = cfg->ids,
+		.n_ids = cfg->n_ids,
+		.stop = tick,
+		.arg = &s,
+	};
 	struct pieces *pieces = NULL;
 
 	*state = (struct search_state){ .end = SEARCH_RUNS };
 	s.begun_ns = s.told_ns = now(&s);
-	candidates_open(&s.rows, q, cfg->dir, tick, &s, err);
+	candidates_open(&s.rows, &rows, err);
 	if (err->code == 0 && query_needs_payload(q)) {
 		pieces = pieces_open(cfg, &s.rows, err);
 		if (pieces)

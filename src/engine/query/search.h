@@ -27,6 +27,11 @@ struct search_config {
 	const char *payload_dir; /* NULL: DIR/payload */
 	uint32_t matches_max;	 /* told a stream; more are counted */
 	uint32_t window;	 /* the longest match of an expression */
+	/* Only these, in this order; or NULL.  Borrowed. */
+	const uint64_t *ids;
+	size_t n_ids;
+	/* Only older ones than where a search was stopped; zeros: all. */
+	uint64_t behind_ns, behind_id;
 };
 
 enum { SEARCH_WINDOW = 4096 };
@@ -55,7 +60,7 @@ struct search_state {
 	bool total_known;
 	uint64_t missing;   /* bytes that the store has no more */
 	uint64_t unordered; /* streams too long to know what came when */
-	uint64_t at_ns;	  /* begin of the stream that it is at */
+	uint64_t at_ns, at_id; /* the last stream that was looked at */
 };
 
 /* Either may be NULL; a result that is not 0 ends the search. */

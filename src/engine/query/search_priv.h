@@ -16,16 +16,29 @@
 enum { PAGE = 128, TEST_WORDS = QUERY_NODES_MAX / 64 + 1 };
 
 struct candidate {
-	uint64_t id, first_ns;
+	uint64_t id, first_ns, last_ns, patterns;
 	uint64_t kept, end[2];
-	uint8_t opener;
-	bool evicted;
+	uint8_t caller;
+	bool evicted, over;
 	struct bytes runs[3]; /* until the next page */
 	uint64_t tests[TEST_WORDS]; /* what came of each TEST, by node */
 };
 
+struct candidates_config {
+	const struct query *q;
+	const char *dir;
+	uint64_t behind_ns, behind_id; /* only older ones; INT64_MAX: all */
+	uint64_t patterns_below; /* searched for older patterns; 0: all */
+	const uint64_t *ids;	 /* only these, in this order; or NULL */
+	size_t n_ids;
+	/* Asked while SQLite works; true ends that. */
+	int (*stop)(void *arg);
+	void *arg;
+};
+
 struct candidates {
 	const struct query *q;
+	bool by_id;
 	sqlite3 *db;
 	char *path;
 	struct query_sql sql;
@@ -41,9 +54,7 @@ struct candidates {
 	struct buf runs;
 };
 
-/* `stop` is asked while SQLite works; true ends that. */
-int candidates_open(struct candidates *c, const struct query *q,
-		    const char *dir, int (*stop)(void *arg), void *arg,
+int candidates_open(struct candidates *c, const struct candidates_config *cfg,
 		    struct err *err);
 void candidates_close(struct candidates *c);
 /* The next one, or NULL at the end or after a failure. */

@@ -11,8 +11,8 @@
 #include "base/cursor.h"
 #include "base/mem.h"
 
-enum { VERSION = 2 };
-#define VERSION_TEXT "2"
+enum { VERSION = 3 };
+#define VERSION_TEXT "3"
 
 /* -- what a stream's row holds ------------------------------------------------- */
 
@@ -65,6 +65,8 @@ static const struct number numbers[] = {
 	NUMBER("last_index", last_index),
 	NUMBER("matches", matches),
 	NUMBER("matches_dropped", matches_dropped),
+	NUMBER("patterns", patterns),
+	NUMBER("caller", caller),
 	NUMBER("messages", messages),
 	NUMBER("messages_dropped", messages_dropped),
 	NUMBER("dropped_bytes", dropped_bytes),
@@ -85,7 +87,8 @@ enum { N_NUMBERS = sizeof(numbers) / sizeof(*numbers) };
 const char store_columns[] =
 	"id,flow_key,protocol,state,ended,opener,vlan,tunnels,first_index,"
 	"first_ns,last_ns,port_a,port_b," WAY_COLUMNS("a") WAY_COLUMNS("b")
-	"content_kind,last_index,matches,matches_dropped,messages,"
+	"content_kind,last_index,matches,matches_dropped,patterns,caller,"
+	"messages,"
 	"messages_dropped,dropped_bytes,over,capped,evicted,"
 	"address_a,address_b,service,service_source,origin,"
 	"runs_a,runs_b,runs_turns";

@@ -802,6 +802,19 @@ int store_comment(struct store *s, uint64_t id, const char *text,
 		    "comment=excluded.comment", id, 0, text, err);
 }
 
+int store_with_rows(struct store *s,
+		    int (*fn)(void *arg, struct sqlite3 *db, struct err *err),
+		    void *arg, struct err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->rows_lock);
+	rc = fn(arg, s->rows.db, err);
+	s->rows.changed = true;
+	pthread_mutex_unlock(&s->rows_lock);
+	return rc;
+}
+
 void store_counters(struct store *s, struct store_counters *c)
 {
 	pthread_mutex_lock(&s->lock);

@@ -65,6 +65,8 @@ struct store_row {
 	uint64_t last_index; /* its last packet in the source */
 	uint64_t matches, matches_dropped;   /* found; over a cap */
 	uint64_t messages, messages_dropped; /* the same */
+	uint64_t patterns; /* version of those that it is searched for */
+	uint8_t caller;	   /* way of the one who called: the client */
 
 	/* The store's own: what a caller sets here is not looked at. */
 	uint64_t end[2];	/* offset behind the last byte given */
@@ -168,6 +170,17 @@ void store_end(struct store_stream *st, const struct store_row *row);
 int store_pin(struct store *s, uint64_t id, bool on, struct err *err);
 int store_comment(struct store *s, uint64_t id, const char *text,
 		  struct err *err);
+
+/*
+ * For what belongs beside the rows: run statements on the writer's connection,
+ * inside its open transaction; they are durable with the next commit.  The
+ * writer waits meanwhile, so let it be little.  Any thread; fn returns 0 or an
+ * error, and may not call the store.
+ */
+struct sqlite3;
+int store_with_rows(struct store *s,
+		    int (*fn)(void *arg, struct sqlite3 *db, struct err *err),
+		    void *arg, struct err *err);
 
 struct store_counters {
 	uint64_t streams;	/* rows */
