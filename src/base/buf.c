@@ -63,6 +63,7 @@ void put_format(struct buf *b, const char *fmt, ...)
 	va_list ap;
 	int len;
 
+	assert(fmt);
 	va_start(ap, fmt);
 	len = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/if_arp.h>
 #include <linux/if_packet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <time.h>
@@ -254,11 +255,12 @@ static uint8_t *put_cooked_header(uint8_t *payload,
 	}
 	p -= SLL2_HEADER;
 	memset(p, 0, SLL2_HEADER);
-	memcpy(p, &from.sll_protocol, 2);
 	if (tagged)
 		store_be16(p, h->tp_status & TP_STATUS_VLAN_TPID_VALID
 				      ? h->hv1.tp_vlan_tpid
 				      : ETHERTYPE_VLAN);
+	else
+		store_be16(p, ntohs(from.sll_protocol));
 	store_be16(p + 4, (unsigned)from.sll_ifindex >> 16);
 	store_be16(p + 6, (unsigned)from.sll_ifindex & 0xffff);
 	store_be16(p + 8, from.sll_hatype);
