@@ -209,7 +209,7 @@ static void fill_message(struct store_message *to, const struct message *m)
 		to->version = m->http->version;
 		to->code = m->http->status;
 		if (m->http->method.len)
-			to->host = http_field(m->http, "host");
+			to->host = http_host(m->http);
 	}
 	if (m->dns) {
 		to->code = m->dns->rcode;
@@ -238,6 +238,7 @@ static void on_message(void *self, struct stream *s, const struct message *m)
 		.body_start = m->body.start,
 		.body_end = m->body.end,
 		.body_bytes = m->body_bytes,
+		.link = m->stream, /* of HTTP/2: what belongs together */
 		.time_ns = s->flow->last_ns,
 		.kind = bytes_of_text(kinds[m->kind]),
 		.summary = bytes_of_text(m->summary),

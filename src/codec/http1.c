@@ -171,6 +171,11 @@ struct bytes http_field(const struct http_head *h, const char *name)
 	return bytes_of(NULL, 0);
 }
 
+struct bytes http_host(const struct http_head *h)
+{
+	return h->authority.len ? h->authority : http_field(h, "host");
+}
+
 /* Is the last of a list of codings "chunked"? */
 static bool ends_chunked(struct bytes v)
 {

@@ -50,6 +50,9 @@ int http_head_parse(struct bytes in, struct http_head *head);
 /* The value of a field, by its name in any case; empty when it is not there. */
 struct bytes http_field(const struct http_head *head, const char *name);
 
+/* Host, or what HTTP/2 has in its place. */
+struct bytes http_host(const struct http_head *head);
+
 /* Could a message begin like this?  True for a prefix of one, too. */
 bool http1_looks_like(struct bytes start);
 

@@ -157,10 +157,14 @@ static void add_part(struct http2_message *m, uint64_t from, uint64_t to)
 		return;
 	m->parts_seen++;
 	m->body_end = to;
-	if (!m->parts)
-		m->parts = mem_array(HTTP2_PARTS_MAX, sizeof(*m->parts));
-	if (m->n_parts < HTTP2_PARTS_MAX)
-		m->parts[m->n_parts++] = (struct message_range){ from, to };
+	if (m->n_parts == HTTP2_PARTS_MAX)
+		return;
+	if (m->n_parts == m->parts_room) {
+		m->parts_room = m->parts_room ? 2 * m->parts_room : 8;
+		m->parts = mem_grow(m->parts,
+				    m->parts_room * sizeof(*m->parts));
+	}
+	m->parts[m->n_parts++] = (struct message_range){ from, to };
 }
 
 /* Fields lie as two lengths, the name and the value, one behind the other. */
@@ -951,9 +955,7 @@ size_t http2_way_held(const struct http2_way *w)
 
 	for (size_t i = 0; i < w->n; i++)
 		n += w->under_way[i].fields.cap +
-		     (w->under_way[i].parts
-			      ? HTTP2_PARTS_MAX *
-					sizeof(*w->under_way[i].parts)
-			      : 0);
+		     w->under_way[i].parts_room *
+			     sizeof(*w->under_way[i].parts);
 	return n;
 }

@@ -25,7 +25,7 @@
 
 enum {
 	HTTP2_STREAMS_MAX = 128, /* followed at once, a direction */
-	HTTP2_PARTS_MAX = 64,	 /* of a body, kept; more are counted only */
+	HTTP2_PARTS_MAX = 1024, /* of a body, kept; more are counted only */
 	HTTP2_FRAME_HEAD = 9
 };
 
@@ -42,7 +42,7 @@ struct http2_message {
 	uint32_t fields_over; /* not kept: over the limit */
 	bool has_head, unread, partial;
 	struct message_range *parts;
-	uint32_t n_parts, parts_seen;
+	uint32_t n_parts, parts_room, parts_seen;
 };
 
 enum http2_state {

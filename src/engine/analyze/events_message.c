@@ -19,7 +19,7 @@
 #include "codec/tls.h"
 #include "codec/websocket.h"
 
-enum { WEBSOCKET_PREVIEW = 128 };
+enum { WEBSOCKET_PREVIEW = 128, PARTS_TOLD = 64 };
 
 static const char *event_type(const struct message *m, char room[48])
 {
@@ -55,15 +55,17 @@ static void put_range(struct buf *b, const char *start, const char *end,
 /* The pieces of a body between which others lie. */
 static void put_parts(struct buf *b, const struct message *m)
 {
+	uint32_t n = m->n_parts < PARTS_TOLD ? m->n_parts : PARTS_TOLD;
+
 	json_list(b, "body_parts");
-	for (uint32_t i = 0; i < m->n_parts; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		json_begin(b, NULL);
 		json_uint(b, "start", m->parts[i].start);
 		json_uint(b, "end", m->parts[i].end);
 		json_end(b);
 	}
 	json_list_end(b);
-	json_bool(b, "body_parts_truncated", m->parts_seen > m->n_parts);
+	json_bool(b, "body_parts_truncated", m->parts_seen > n);
 }
 
 /* -- HTTP ---------------------------------------------------------------------
@@ -99,8 +101,7 @@ static void put_http(struct buf *b, const struct http_head *h)
 	}
 	json_list_end(b);
 	json_bool(b, "headers_truncated", h->fields_seen > h->n_fields);
-	put_text_if(b, "host",
-		    h->authority.len ? h->authority : http_field(h, "host"));
+	put_text_if(b, "host", http_host(h));
 	put_text_if(b, "transfer_encoding", http_field(h, "transfer-encoding"));
 	put_text_if(b, "content_encoding", http_field(h, "content-encoding"));
 	json_end(b);
