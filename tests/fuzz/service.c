@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t protocol = how & 1 ? 6 : 17;
 	struct service s = service_of_ports(protocol, a, b);
 
-	for (int way = how >> 1 & 1; c.len; way = !way) {
+	for (int way = how >> 1 & 1; c.len && !c.short_; way = !way) {
 		size_t n = get_u8(&c);
 		struct bytes in = get_bytes(&c, n < c.len ? n : c.len);
 		uint8_t was = s.source;
