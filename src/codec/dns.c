@@ -119,8 +119,7 @@ static int parse_front(struct bytes in, struct cursor *c,
 	out->answers = get_be16(c);
 	out->authorities = get_be16(c);
 	out->additionals = get_be16(c);
-	if (c->short_ ||
-	    get_records(in, c, out->questions, true, out) < 0 ||
+	if (c->short_ || get_records(in, c, out->questions, true, out) < 0 ||
 	    get_records(in, c, out->answers, false, out) < 0 ||
 	    get_records(in, c, out->authorities, false, out) < 0 ||
 	    get_records(in, c, out->additionals, false, out) < 0)
@@ -155,12 +154,12 @@ const char *dns_type_name(uint16_t type, char room[16])
 		uint16_t type;
 		const char *name;
 	} names[] = {
-		{ 1, "A" },	 { 2, "NS" },	   { 5, "CNAME" },
-		{ 6, "SOA" },	 { 12, "PTR" },	   { 15, "MX" },
-		{ 16, "TXT" },	 { 28, "AAAA" },   { 33, "SRV" },
-		{ 35, "NAPTR" }, { 41, "OPT" },	   { 43, "DS" },
-		{ 46, "RRSIG" }, { 47, "NSEC" },   { 48, "DNSKEY" },
-		{ 64, "SVCB" },	 { 65, "HTTPS" },  { 252, "AXFR" },
+		{ 1, "A" },	 { 2, "NS" },	  { 5, "CNAME" },
+		{ 6, "SOA" },	 { 12, "PTR" },	  { 15, "MX" },
+		{ 16, "TXT" },	 { 28, "AAAA" },  { 33, "SRV" },
+		{ 35, "NAPTR" }, { 41, "OPT" },	  { 43, "DS" },
+		{ 46, "RRSIG" }, { 47, "NSEC" },  { 48, "DNSKEY" },
+		{ 64, "SVCB" },	 { 65, "HTTPS" }, { 252, "AXFR" },
 		{ 255, "ANY" },	 { 257, "CAA" },
 	};
 
@@ -171,7 +170,7 @@ const char *dns_type_name(uint16_t type, char room[16])
 	return room;
 }
 
-/* -- streams ------------------------------------------------------------------ */
+/* -- streams --------------------------------------------------------------- */
 
 static void tell_error(struct dns_way *w, int way, struct message_range all,
 		       const char *error, const struct message_sink *sink)

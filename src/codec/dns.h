@@ -53,7 +53,7 @@ struct dns_stream {
 		uint64_t start, next; /* of what is gathered; of what comes */
 		uint64_t ordinal;
 		struct buf bytes; /* a message that is not whole yet */
-		bool lost; /* framing is gone; nothing more is read */
+		bool lost;	  /* framing is gone; nothing more is read */
 	} way[2];
 };
 

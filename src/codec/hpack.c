@@ -13,7 +13,7 @@ enum {
 	END_MARK = 256,
 	CODE_MIN = 5,
 	CODE_MAX = 30,
-	SLACK_MIN = 4096 /* dead bytes or entries before they are squeezed out */
+	SLACK_MIN = 4096 /* dead bytes before they are squeezed out */
 };
 
 /* RFC 7541, appendix A. */
@@ -83,7 +83,7 @@ static const struct {
 	{ "www-authenticate", "" },
 };
 
-/* -- Huffman -------------------------------------------------------------------- */
+/* -- Huffman --------------------------------------------------------------- */
 
 /*
  * RFC 7541, appendix B.  The code is canonical: codes of a length follow each
@@ -91,30 +91,30 @@ static const struct {
  * ended.  So it is enough to know how many there are of each length.
  */
 static const uint8_t codes_of_length[CODE_MAX + 1] = {
-	0, 0, 0, 0, 0, 10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3,
+	0, 0, 0, 0, 0, 10, 26, 32, 6,  0, 5,  3,  2,  6, 2, 3,
 	0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19, 29, 0, 4,
 };
 
 static const uint16_t by_length[SYMBOLS] = {
-	48, 49, 50, 97, 99, 101, 105, 111, 115, 116, 32, 37, 45, 46,
-	47, 51, 52, 53, 54, 55, 56, 57, 61, 65, 95, 98, 100, 102,
-	103, 104, 108, 109, 110, 112, 114, 117, 58, 66, 67, 68, 69, 70,
-	71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84,
-	85, 86, 87, 89, 106, 107, 113, 118, 119, 120, 121, 122, 38, 42,
-	44, 59, 88, 90, 33, 34, 40, 41, 63, 39, 43, 124, 35, 62,
-	0, 36, 64, 91, 93, 126, 94, 125, 60, 96, 123, 92, 195, 208,
+	48,  49,  50,  97,  99,	 101, 105, 111, 115, 116, 32,  37,  45,	 46,
+	47,  51,  52,  53,  54,	 55,  56,  57,	61,  65,  95,  98,  100, 102,
+	103, 104, 108, 109, 110, 112, 114, 117, 58,  66,  67,  68,  69,	 70,
+	71,  72,  73,  74,  75,	 76,  77,  78,	79,  80,  81,  82,  83,	 84,
+	85,  86,  87,  89,  106, 107, 113, 118, 119, 120, 121, 122, 38,	 42,
+	44,  59,  88,  90,  33,	 34,  40,  41,	63,  39,  43,  124, 35,	 62,
+	0,   36,  64,  91,  93,	 126, 94,  125, 60,  96,  123, 92,  195, 208,
 	128, 130, 131, 162, 184, 194, 224, 226, 153, 161, 167, 172, 176, 177,
 	179, 209, 216, 217, 227, 229, 230, 129, 132, 133, 134, 136, 146, 154,
 	156, 160, 163, 164, 169, 170, 173, 178, 181, 185, 186, 187, 189, 190,
-	196, 198, 228, 232, 233, 1, 135, 137, 138, 139, 140, 141, 143, 147,
+	196, 198, 228, 232, 233, 1,   135, 137, 138, 139, 140, 141, 143, 147,
 	149, 150, 151, 152, 155, 157, 158, 165, 166, 168, 174, 175, 180, 182,
-	183, 188, 191, 197, 231, 239, 9, 142, 144, 145, 148, 159, 171, 206,
+	183, 188, 191, 197, 231, 239, 9,   142, 144, 145, 148, 159, 171, 206,
 	215, 225, 236, 237, 199, 207, 234, 235, 192, 193, 200, 201, 202, 205,
 	210, 213, 218, 219, 238, 240, 242, 243, 255, 203, 204, 211, 212, 214,
 	221, 222, 223, 241, 244, 245, 246, 247, 248, 250, 251, 252, 253, 254,
-	2, 3, 4, 5, 6, 7, 8, 11, 12, 14, 15, 16, 17, 18,
-	19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31, 127, 220,
-	249, 10, 13, 22, 256,
+	2,   3,	  4,   5,   6,	 7,   8,   11,	12,  14,  15,  16,  17,	 18,
+	19,  20,  21,  23,  24,	 25,  26,  27,	28,  29,  30,  31,  127, 220,
+	249, 10,  13,  22,  256,
 };
 
 /* The symbol at the top of a window of 32 bits, and how long its code is. */
@@ -156,9 +156,8 @@ int hpack_huffman(struct bytes in, struct buf *out)
 						  1));
 		symbol = symbol_at(window, &len);
 		if (len > have)
-			return have < 8 && window == UINT32_MAX
-				       ? 0
-				       : ERR_MALFORMED;
+			return have < 8 && window == UINT32_MAX ? 0
+								: ERR_MALFORMED;
 		if (symbol == END_MARK)
 			return ERR_MALFORMED;
 		put_u8(out, (uint8_t)symbol);
@@ -167,7 +166,7 @@ int hpack_huffman(struct bytes in, struct buf *out)
 	}
 }
 
-/* -- the dynamic table ------------------------------------------------------------ */
+/* -- the dynamic table ----------------------------------------------------- */
 
 void hpack_begin(struct hpack *h)
 {
@@ -186,8 +185,8 @@ void hpack_release(struct hpack *h)
 
 void hpack_allow(struct hpack *h, uint32_t table_size)
 {
-	h->allowed = table_size < HPACK_TABLE_MAX ? table_size
-						  : HPACK_TABLE_MAX;
+	h->allowed =
+		table_size < HPACK_TABLE_MAX ? table_size : HPACK_TABLE_MAX;
 }
 
 size_t hpack_held(const struct hpack *h)
@@ -216,8 +215,7 @@ static void evict(struct hpack *h, uint64_t need)
 /* Squeeze out what was evicted, once it is as much as what is there. */
 static void squeeze(struct hpack *h)
 {
-	uint64_t keep = h->n ? h->entries[h->first].at
-			     : h->base + h->bytes.len;
+	uint64_t keep = h->n ? h->entries[h->first].at : h->base + h->bytes.len;
 	size_t dead = (size_t)(keep - h->base);
 
 	if (dead >= SLACK_MIN && dead >= h->bytes.len / 2) {
@@ -243,8 +241,8 @@ static void insert(struct hpack *h, struct bytes name, struct bytes value)
 		return; /* and the table is empty now */
 	if (h->first + h->n == h->room) {
 		h->room = h->room ? 2 * h->room : 64;
-		h->entries = mem_grow(h->entries,
-				      h->room * sizeof(*h->entries));
+		h->entries =
+			mem_grow(h->entries, h->room * sizeof(*h->entries));
 	}
 	e.at = h->base + h->bytes.len;
 	put_bytes(&h->bytes, name);
@@ -275,7 +273,7 @@ static int entry_at(const struct hpack *h, uint32_t index,
 	return 0;
 }
 
-/* -- blocks ------------------------------------------------------------------------ */
+/* -- blocks ---------------------------------------------------------------- */
 
 /* An integer whose first byte has `bits` bits of it; over 2^28 is no size. */
 static int get_integer(struct cursor *c, uint8_t first, int bits, uint32_t *v)

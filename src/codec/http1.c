@@ -17,7 +17,7 @@ enum {
 
 static const char NOT_HTTP[] = "what stands here is no HTTP message";
 
-/* -- heads -------------------------------------------------------------------- */
+/* -- heads ----------------------------------------------------------------- */
 
 static bool is_token(uint8_t c)
 {
@@ -60,9 +60,9 @@ static bool next_line(struct bytes *in, struct bytes *line)
 /* There are devices that say "HTTP/1.0.8". */
 static bool is_version(struct bytes b)
 {
-	return b.len >= VERSION_LEN && b.len <= VERSION_MAX && memcmp(b.p, "HTTP/", 5) == 0 &&
-	       b.p[5] >= '0' && b.p[5] <= '9' && b.p[6] == '.' &&
-	       b.p[7] >= '0' && b.p[7] <= '9';
+	return b.len >= VERSION_LEN && b.len <= VERSION_MAX &&
+	       memcmp(b.p, "HTTP/", 5) == 0 && b.p[5] >= '0' && b.p[5] <= '9' &&
+	       b.p[6] == '.' && b.p[7] >= '0' && b.p[7] <= '9';
 }
 
 /* The bytes up to the next blank; *in moves behind it. */
@@ -109,8 +109,8 @@ static int request_line(struct bytes line, struct http_head *h)
 	if (!blank)
 		return ERR_MALFORMED;
 	h->target = trimmed(bytes_of(line.p, (size_t)(blank - line.p)));
-	h->version = bytes_of(blank + 1, line.len - 1 -
-						 (size_t)(blank - line.p));
+	h->version =
+		bytes_of(blank + 1, line.len - 1 - (size_t)(blank - line.p));
 	if (!is_version(h->version))
 		return ERR_MALFORMED;
 	return h->target.len ? 0 : ERR_MALFORMED;
@@ -123,8 +123,8 @@ static int take_field(struct bytes line, struct http_field *f)
 	if (!colon || colon == line.p)
 		return ERR_MALFORMED;
 	f->name = trimmed(bytes_of(line.p, (size_t)(colon - line.p)));
-	f->value = trimmed(bytes_of(colon + 1,
-				    line.len - (size_t)(colon - line.p) - 1));
+	f->value = trimmed(
+		bytes_of(colon + 1, line.len - (size_t)(colon - line.p) - 1));
 	return f->name.len ? 0 : ERR_MALFORMED;
 }
 
@@ -143,8 +143,8 @@ static int take_fields(struct bytes in, struct http_field *fields, size_t cap,
 				const uint8_t *from = v->len ? v->p : line.p;
 
 				*v = trimmed(bytes_of(
-					from, (size_t)(line.p + line.len -
-						       from)));
+					from,
+					(size_t)(line.p + line.len - from)));
 			}
 			continue;
 		}
@@ -208,12 +208,13 @@ int http_head_parse(struct bytes in, struct http_head *h)
 bool http1_looks_like(struct bytes start)
 {
 	static const char *const firsts[] = {
-		"GET ",	    "POST ",  "PUT ",	 "HEAD ",    "DELETE ",
-		"OPTIONS ", "PATCH ", "CONNECT ", "TRACE ",  "HTTP/1.",
-		"PROPFIND ", "SEARCH ", "NOTIFY ", "M-SEARCH ", "REPORT ",
-		"MKCOL ", "COPY ", "MOVE ", "LOCK ", "UNLOCK ", "PROPPATCH ",
-		"SUBSCRIBE ", "UNSUBSCRIBE ", "BIND ", "DESCRIBE ",
-		"RPC_IN_DATA ", "RPC_OUT_DATA ",
+		"GET ",	      "POST ",	      "PUT ",	       "HEAD ",
+		"DELETE ",    "OPTIONS ",     "PATCH ",	       "CONNECT ",
+		"TRACE ",     "HTTP/1.",      "PROPFIND ",     "SEARCH ",
+		"NOTIFY ",    "M-SEARCH ",    "REPORT ",       "MKCOL ",
+		"COPY ",      "MOVE ",	      "LOCK ",	       "UNLOCK ",
+		"PROPPATCH ", "SUBSCRIBE ",   "UNSUBSCRIBE ",  "BIND ",
+		"DESCRIBE ",  "RPC_IN_DATA ", "RPC_OUT_DATA ",
 	};
 
 	for (size_t i = 0; i < sizeof(firsts) / sizeof(*firsts); i++) {
@@ -249,7 +250,7 @@ bool http1_begins(struct bytes start)
 	return h.version.p[5] == '1'; /* HTTP/2's preface looks like one */
 }
 
-/* -- messages -------------------------------------------------------------------- */
+/* -- messages -------------------------------------------------------------- */
 
 static void describe(struct message *m, const struct http_head *h)
 {
@@ -257,11 +258,11 @@ static void describe(struct message *m, const struct http_head *h)
 		message_summary(m, "%u %.*s", h->status, (int)h->reason.len,
 				(const char *)h->reason.p);
 	else
-		message_summary(m, "%.*s %.*s", (int)h->method.len,
-				(const char *)h->method.p,
-				(int)(h->target.len > 200 ? 200
-							  : h->target.len),
-				(const char *)h->target.p);
+		message_summary(
+			m, "%.*s %.*s", (int)h->method.len,
+			(const char *)h->method.p,
+			(int)(h->target.len > 200 ? 200 : h->target.len),
+			(const char *)h->target.p);
 }
 
 /* The message that began at w->start ends at `end`. */
@@ -349,7 +350,7 @@ static void finish(struct http1_stream *s, int way,
 	}
 }
 
-/* -- what follows a head ------------------------------------------------------------ */
+/* -- what follows a head --------------------------------------------------- */
 
 static int content_length(const struct http_head *h, uint64_t *len)
 {
@@ -366,8 +367,7 @@ static int content_length(const struct http_head *h, uint64_t *len)
 	for (size_t i = 0; i < v.len; i++) {
 		if (v.p[i] < '0' || v.p[i] > '9' ||
 		    __builtin_mul_overflow(*len, 10u, len) ||
-		    __builtin_add_overflow(*len, (unsigned)(v.p[i] - '0'),
-					   len))
+		    __builtin_add_overflow(*len, (unsigned)(v.p[i] - '0'), len))
 			return ERR_MALFORMED;
 	}
 	return *len < INT64_MAX ? 0 : ERR_MALFORMED;
@@ -437,8 +437,8 @@ static int plan_body(struct http1_stream *s, struct http1_way *w,
 		*why = "a Content-Length that is no single number";
 		return rc;
 	}
-	w->state = rc == ERR_UNKNOWN && response ? HTTP1_UNTIL_CLOSE
-						 : HTTP1_BODY;
+	w->state =
+		rc == ERR_UNKNOWN && response ? HTTP1_UNTIL_CLOSE : HTTP1_BODY;
 	return 0;
 }
 
@@ -476,7 +476,7 @@ static void end_head(struct http1_stream *s, int way,
 		begin_tunnel(s);
 }
 
-/* -- bytes ----------------------------------------------------------------------------- */
+/* -- bytes ----------------------------------------------------------------- */
 
 /* Gather up to and with the next LF; true when it came. */
 static bool gather_line(struct http1_way *w, struct bytes *in)
@@ -497,8 +497,7 @@ static bool empty_line(const struct http1_way *w, size_t from)
 
 	return b.len == 1 || (b.len == 2 && b.p[0] == '\r') ||
 	       (b.len > 2 && b.p[b.len - 2] == '\n') ||
-	       (b.len > 2 && b.p[b.len - 2] == '\r' &&
-		b.p[b.len - 3] == '\n');
+	       (b.len > 2 && b.p[b.len - 2] == '\r' && b.p[b.len - 3] == '\n');
 }
 
 static uint32_t header_max(const struct http1_stream *s)

@@ -36,7 +36,7 @@ struct http_head {
 	struct http_field trailers[16];
 	size_t n_trailers;
 	bool chunked;
-	bool until_close; /* the body ends with the stream */
+	bool until_close;     /* the body ends with the stream */
 	struct bytes upgrade; /* of a 101 response */
 };
 
@@ -61,13 +61,13 @@ bool http1_begins(struct bytes start);
 
 enum http1_state {
 	HTTP1_HEAD,
-	HTTP1_BODY,	   /* `left` more bytes */
+	HTTP1_BODY, /* `left` more bytes */
 	HTTP1_CHUNK_SIZE,
-	HTTP1_CHUNK_DATA,  /* `left` more bytes */
-	HTTP1_CHUNK_END,   /* the line end behind the data */
+	HTTP1_CHUNK_DATA, /* `left` more bytes */
+	HTTP1_CHUNK_END,  /* the line end behind the data */
 	HTTP1_TRAILERS,
 	HTTP1_UNTIL_CLOSE,
-	HTTP1_TUNNEL,	   /* not HTTP any more */
+	HTTP1_TUNNEL, /* not HTTP any more */
 	HTTP1_LOST
 };
 

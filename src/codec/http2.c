@@ -34,19 +34,18 @@ enum { SETTING_TABLE = 1, SETTING_FRAME = 5 };
 
 enum {
 	HEADER_MAX = 64 << 10,
-	FRAME_MAX = 16384,	    /* until the other side allows more */
-	FRAME_MOST = (1 << 24) - 1, /* that a length can say */
-	CONTROL_KEEP = 1024,	    /* read of a SETTINGS or GOAWAY */
+	FRAME_MAX = 16384,		/* until the other side allows more */
+	FRAME_MOST = (1 << 24) - 1,	/* that a length can say */
+	CONTROL_KEEP = 1024,		/* read of a SETTINGS or GOAWAY */
 	BEFORE_BLOCK = 1 + 5 + 4 + 255, /* padding, priority, promised id */
-	ID_LIKELY = 1 << 24,	    /* when searching for a frame */
+	ID_LIKELY = 1 << 24,		/* when searching for a frame */
 	KEEP_MAX = 4096 /* room that an idle direction holds on to */
 };
 
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 enum { PREFACE_LEN = sizeof(PREFACE) - 1 };
 
-static const char HOLE[] =
-	"a hole: header fields are not known from here on";
+static const char HOLE[] = "a hole: header fields are not known from here on";
 
 static uint32_t header_max(const struct http2_stream *s)
 {
@@ -58,7 +57,7 @@ static bool is_client(const struct http2_stream *s, int way)
 	return s->client == way + 1;
 }
 
-/* -- what frames look like ------------------------------------------------------ */
+/* -- what frames look like ------------------------------------------------- */
 
 struct frame_head {
 	uint32_t length, id;
@@ -141,7 +140,7 @@ bool http2_looks_like(struct bytes start)
 	       !settings[4] && is_likely(settings);
 }
 
-/* -- messages ---------------------------------------------------------------------- */
+/* -- messages -------------------------------------------------------------- */
 
 static struct http2_message *find(struct http2_way *w, uint32_t id)
 {
@@ -161,8 +160,8 @@ static void add_part(struct http2_message *m, uint64_t from, uint64_t to)
 		return;
 	if (m->n_parts == m->parts_room) {
 		m->parts_room = m->parts_room ? 2 * m->parts_room : 8;
-		m->parts = mem_grow(m->parts,
-				    m->parts_room * sizeof(*m->parts));
+		m->parts =
+			mem_grow(m->parts, m->parts_room * sizeof(*m->parts));
 	}
 	m->parts[m->n_parts++] = (struct message_range){ from, to };
 }
@@ -228,17 +227,17 @@ static void describe(struct message *m, const struct http_head *h)
 	else if (m->kind == MESSAGE_RESPONSE)
 		message_summary(m, "%u", h->status);
 	else
-		message_summary(m, "%.*s %.*s",
-				(int)(h->method.len > 32 ? 32 : h->method.len),
-				(const char *)h->method.p,
-				(int)(h->target.len > 200 ? 200
-							  : h->target.len),
-				(const char *)h->target.p);
+		message_summary(
+			m, "%.*s %.*s",
+			(int)(h->method.len > 32 ? 32 : h->method.len),
+			(const char *)h->method.p,
+			(int)(h->target.len > 200 ? 200 : h->target.len),
+			(const char *)h->target.p);
 }
 
 static void report(struct http2_way *w, int way, enum message_kind kind,
-		   const struct http2_message *from,
-		   enum message_status status, const struct message_sink *sink)
+		   const struct http2_message *from, enum message_status status,
+		   const struct message_sink *sink)
 {
 	struct http_head head;
 	struct message m = {
@@ -282,9 +281,8 @@ static void finish(struct http2_stream *s, int way, struct http2_message *m,
 	struct http2_way *w = &s->way[way];
 	size_t at = (size_t)(m - w->under_way);
 
-	report(w, way,
-	       is_client(s, way) ? MESSAGE_REQUEST : MESSAGE_RESPONSE, m,
-	       status, sink);
+	report(w, way, is_client(s, way) ? MESSAGE_REQUEST : MESSAGE_RESPONSE,
+	       m, status, sink);
 	release_message(m);
 	w->n--;
 	memmove(m, m + 1, (w->n - at) * sizeof(*m));
@@ -303,8 +301,8 @@ static struct http2_message *open_message(struct http2_stream *s, int way,
 	}
 	if (w->n == w->room) {
 		w->room = w->room ? 2 * w->room : 4;
-		w->under_way = mem_grow(w->under_way,
-					w->room * sizeof(*w->under_way));
+		w->under_way =
+			mem_grow(w->under_way, w->room * sizeof(*w->under_way));
 	}
 	m = &w->under_way[w->n++];
 	*m = (struct http2_message){
@@ -329,9 +327,8 @@ static void tell(struct http2_way *w, int way, enum message_kind kind,
 	sink->message(sink->self, m);
 }
 
-static void tell_error(struct http2_way *w, int way, uint64_t from,
-		       uint64_t to, const char *error,
-		       const struct message_sink *sink)
+static void tell_error(struct http2_way *w, int way, uint64_t from, uint64_t to,
+		       const char *error, const struct message_sink *sink)
 {
 	struct message_range all = { from, to };
 	struct message m = { .stream = 0 };
@@ -339,7 +336,7 @@ static void tell_error(struct http2_way *w, int way, uint64_t from,
 	tell(w, way, MESSAGE_ERROR, &all, error, &m, sink);
 }
 
-/* -- header blocks ------------------------------------------------------------------ */
+/* -- header blocks --------------------------------------------------------- */
 
 static void forget_block(struct http2_way *w)
 {
@@ -389,8 +386,7 @@ static void collect(void *self, const struct hpack_field *f)
 }
 
 /* The block's fields behind those that m has; false when they are lost. */
-static bool read_block(struct http2_stream *s, int way,
-		       struct http2_message *m,
+static bool read_block(struct http2_stream *s, int way, struct http2_message *m,
 		       const struct message_sink *sink)
 {
 	struct http2_way *w = &s->way[way];
@@ -482,7 +478,7 @@ static void end_block(struct http2_stream *s, int way,
 	forget_block(w);
 }
 
-/* -- frames ------------------------------------------------------------------------- */
+/* -- frames ---------------------------------------------------------------- */
 
 /* The payload without what stands before and behind a fragment. */
 static int fragment_of(struct http2_way *w, struct bytes *fragment)
@@ -512,13 +508,12 @@ static void end_fragment(struct http2_stream *s, int way,
 	if (w->type != CONTINUATION) {
 		w->block_id = w->id;
 		w->block_start = w->frame_start;
-		w->block_ends_stream = w->type == HEADERS &&
-				       w->flags & END_STREAM;
+		w->block_ends_stream =
+			w->type == HEADERS && w->flags & END_STREAM;
 	}
 	w->block_torn |= w->torn;
 	w->block_over |= w->payload.len < w->length && !w->torn;
-	if (!w->block_torn && !w->block_over &&
-	    fragment_of(w, &fragment) < 0) {
+	if (!w->block_torn && !w->block_over && fragment_of(w, &fragment) < 0) {
 		lose_fields(w, way, w->frame_start, w->next,
 			    "padding longer than its frame", sink);
 		w->promised = w->type == PUSH_PROMISE ? w->id : 0;
@@ -593,13 +588,20 @@ static void end_data(struct http2_stream *s, int way,
 static const char *error_name(uint32_t code)
 {
 	static const char *const names[] = {
-		"no error",	    "protocol error",
-		"internal error",   "flow control error",
-		"settings timeout", "stream closed",
-		"frame size error", "refused stream",
-		"cancel",	    "compression error",
-		"connect error",    "enhance your calm",
-		"inadequate security", "HTTP/1.1 required",
+		"no error",
+		"protocol error",
+		"internal error",
+		"flow control error",
+		"settings timeout",
+		"stream closed",
+		"frame size error",
+		"refused stream",
+		"cancel",
+		"compression error",
+		"connect error",
+		"enhance your calm",
+		"inadequate security",
+		"HTTP/1.1 required",
 	};
 
 	return code < sizeof(names) / sizeof(*names) ? names[code]
@@ -767,7 +769,7 @@ static size_t wanted(const struct http2_stream *s, const struct http2_way *w)
 	}
 }
 
-/* -- bytes -------------------------------------------------------------------------- */
+/* -- bytes ----------------------------------------------------------------- */
 
 static void feed_payload(struct http2_stream *s, int way, struct cursor *c,
 			 const struct message_sink *sink)

@@ -25,7 +25,7 @@
 
 enum {
 	HTTP2_STREAMS_MAX = 128, /* followed at once, a direction */
-	HTTP2_PARTS_MAX = 1024, /* of a body, kept; more are counted only */
+	HTTP2_PARTS_MAX = 1024,	 /* of a body, kept; more are counted only */
 	HTTP2_FRAME_HEAD = 9
 };
 
@@ -37,8 +37,8 @@ struct http2_message {
 	uint32_t id;
 	uint64_t start, head_end, end;
 	uint64_t body_bytes, body_end;
-	struct buf fields; /* decoded: of the head, then of the trailers */
-	size_t head_len;   /* of `fields` */
+	struct buf fields;    /* decoded: of the head, then of the trailers */
+	size_t head_len;      /* of `fields` */
 	uint32_t fields_over; /* not kept: over the limit */
 	bool has_head, unread, partial;
 	struct message_range *parts;
@@ -82,9 +82,9 @@ struct http2_way {
 /* Zeroed is ready; release gives memory back. */
 struct http2_stream {
 	struct http2_way way[2];
-	int client;		/* its way plus one; 0: not known yet */
-	uint32_t header_max;	/* bytes of a header block; 0: 64 KiB */
-	uint64_t forgotten;	/* told PARTIAL for HTTP2_STREAMS_MAX */
+	int client;	     /* its way plus one; 0: not known yet */
+	uint32_t header_max; /* bytes of a header block; 0: 64 KiB */
+	uint64_t forgotten;  /* told PARTIAL for HTTP2_STREAMS_MAX */
 };
 
 void http2_stream_feed(struct http2_stream *s, int way, uint64_t offset,

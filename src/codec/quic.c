@@ -88,7 +88,7 @@ static const struct version *version_of(uint32_t number)
 	return NULL;
 }
 
-/* -- packets as they lie in a datagram ------------------------------------------ */
+/* -- packets as they lie in a datagram ------------------------------------- */
 
 /* What a version that nobody has may be sealed with. */
 enum { VERSION_1 = 1 };
@@ -147,7 +147,7 @@ bool quic_looks_like(struct bytes datagram)
 	       p.whole.len >= p.number_at + SAMPLE_AT + SAMPLE;
 }
 
-/* -- keys ---------------------------------------------------------------------------- */
+/* -- keys ------------------------------------------------------------------ */
 
 static void hmac(struct bytes key, struct bytes in, uint8_t out[SECRET])
 {
@@ -197,7 +197,7 @@ int quic_initial_keys(uint32_t version, struct bytes dcid,
 	return 0;
 }
 
-/* -- opening a packet ------------------------------------------------------------------ */
+/* -- opening a packet ------------------------------------------------------ */
 
 static bool header_mask(const struct quic_keys *k, const uint8_t *sample,
 			uint8_t mask[SAMPLE])
@@ -274,7 +274,7 @@ static bool open_packet(const struct quic_keys *k, const struct packet *p,
 	return ok;
 }
 
-/* -- the handshake --------------------------------------------------------------------- */
+/* -- the handshake --------------------------------------------------------- */
 
 /* Take [from, to) in among the pieces; false when there is no room. */
 static bool add_piece(struct quic_way *w, uint32_t from, uint32_t to)
@@ -353,7 +353,7 @@ static void take_frames(struct quic_way *w, struct bytes frames)
 	}
 }
 
-/* -- messages ---------------------------------------------------------------------------- */
+/* -- messages -------------------------------------------------------------- */
 
 static void tell(struct quic_way *w, int way, struct message *m,
 		 const struct message_sink *sink)
@@ -419,7 +419,7 @@ static void look_for_hello(struct quic_way *w, int way,
 		tell_hello(w, way, bytes_of(w->bytes.p, len), sink);
 }
 
-/* -- datagrams ----------------------------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------- */
 
 /* A client's first packet, or its first after a Retry, leads to its keys. */
 static bool open_first(struct quic_stream *s, int way, uint32_t version,
@@ -435,11 +435,10 @@ static bool open_first(struct quic_stream *s, int way, uint32_t version,
 	return true;
 }
 
-static bool open_initial(struct quic_stream *s, int way,
-			 const struct packet *p, struct buf *frames)
+static bool open_initial(struct quic_stream *s, int way, const struct packet *p,
+			 struct buf *frames)
 {
-	if (s->client &&
-	    open_packet(&s->keys[s->client != way + 1], p, frames))
+	if (s->client && open_packet(&s->keys[s->client != way + 1], p, frames))
 		return true;
 	if (!is_reserved(p->version))
 		return open_first(s, way, p->version, p, frames);

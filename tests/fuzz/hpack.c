@@ -27,8 +27,8 @@ static void check(const struct hpack *h)
 		const struct hpack_entry *e = &h->entries[h->first + i];
 
 		sum += e->name_len + e->value_len + 32;
-		if (e->at < h->base || e->at + e->name_len + e->value_len >
-					       h->base + h->bytes.len)
+		if (e->at < h->base ||
+		    e->at + e->name_len + e->value_len > h->base + h->bytes.len)
 			abort();
 	}
 	if (sum != h->size || h->size > h->limit ||

@@ -52,7 +52,8 @@ int main(void)
 		if (!len) {
 			hpack_release(&h);
 			hpack_begin(&h);
-		} else if (hex_parse(bytes_of(line, len), block, len / 2) == 0) {
+		} else if (hex_parse(bytes_of(line, len), block, len / 2) ==
+			   0) {
 			decode(&h, bytes_of(block, len / 2));
 		} else {
 			puts("\"no hex\"");

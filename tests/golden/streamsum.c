@@ -15,9 +15,9 @@
 
 #include <openssl/evp.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/buf.h"
 #include "codec/dns.h"
 #include "codec/http1.h"
 #include "codec/tls.h"
@@ -54,13 +54,13 @@ struct stream {
 };
 
 static struct protocols *protocols;
-static struct buf hellos;   /* ["sni","ja3","ja4"],… */
-static struct buf names;    /* "name",… of DNS queries */
-static struct buf requests; /* ["GET","/","host"],… */
+static struct buf hellos;    /* ["sni","ja3","ja4"],… */
+static struct buf names;     /* "name",… of DNS queries */
+static struct buf requests;  /* ["GET","/","host"],… */
 static struct buf requests2; /* the same of HTTP/2: "GET host /",… */
-static struct buf quic;      /* as hellos */
-static struct buf errors;   /* "sentence",… */
-static struct buf services; /* "tcp:http",… of flows that say something */
+static struct buf quic;	     /* as hellos */
+static struct buf errors;    /* "sentence",… */
+static struct buf services;  /* "tcp:http",… of flows that say something */
 static uint64_t n_responses, n_frames;
 
 static struct stream **streams;
@@ -141,12 +141,10 @@ static void note_hello(struct buf *to, const struct tls_facts *t)
 
 static void note_request2(const struct http_head *h)
 {
-	char *text = mem_format("%.*s %.*s %.*s", (int)h->method.len,
-				(const char *)h->method.p,
-				(int)h->authority.len,
-				(const char *)h->authority.p,
-				(int)h->target.len,
-				(const char *)h->target.p);
+	char *text = mem_format(
+		"%.*s %.*s %.*s", (int)h->method.len, (const char *)h->method.p,
+		(int)h->authority.len, (const char *)h->authority.p,
+		(int)h->target.len, (const char *)h->target.p);
 
 	put_text(&requests2, requests2.len ? "," : "");
 	put_json_text(&requests2, text);
@@ -193,8 +191,8 @@ static void guess_service(struct stream *stream, const struct flow *f,
 			  const struct flow_slice *s)
 {
 	struct direction *d = &stream->way[s->way];
-	size_t n = s->data.len < HEAD - d->n_head ? s->data.len
-						  : HEAD - d->n_head;
+	size_t n =
+		s->data.len < HEAD - d->n_head ? s->data.len : HEAD - d->n_head;
 
 	if (f->protocol == IP_UDP) {
 		if (d->slices++ < DATAGRAMS)
@@ -214,8 +212,7 @@ static void note_service(const struct stream *stream, const struct flow *f)
 	if (!f->way[0].bytes && !f->way[1].bytes)
 		return;
 	put_format(&services, "%s\"%s:%s\"", services.len ? "," : "",
-		   f->protocol == IP_TCP ? "tcp" : "udp",
-		   stream->service.name);
+		   f->protocol == IP_TCP ? "tcp" : "udp", stream->service.name);
 }
 
 static void on_slice(void *self, struct flow *f, const struct flow_slice *s)
@@ -301,8 +298,7 @@ static void print_end(const char *name, const struct flow_endpoint *e)
 {
 	char text[ADDRESS_TEXT];
 
-	printf("\"%s\":\"%s%s%s:%u\"", name,
-	       e->address.version == 6 ? "[" : "",
+	printf("\"%s\":\"%s%s%s:%u\"", name, e->address.version == 6 ? "[" : "",
 	       address_text(text, &e->address),
 	       e->address.version == 6 ? "]" : "", e->port);
 }
@@ -320,16 +316,16 @@ static void print_all(const char *error, const char *warning)
 	       names.len ? (char *)names.p : "");
 	printf(",\"services\":[%.*s]", (int)services.len,
 	       services.len ? (char *)services.p : "");
-	printf(",\"http2_requests\":[%.*s],\"quic\":[%.*s]",
-	       (int)requests2.len, requests2.len ? (char *)requests2.p : "",
-	       (int)quic.len, quic.len ? (char *)quic.p : "");
+	printf(",\"http2_requests\":[%.*s],\"quic\":[%.*s]", (int)requests2.len,
+	       requests2.len ? (char *)requests2.p : "", (int)quic.len,
+	       quic.len ? (char *)quic.p : "");
 	printf(",\"http_requests\":[%.*s],\"http_responses\":%llu"
 	       ",\"websocket\":%llu,\"errors\":[%.*s]",
 	       (int)requests.len, requests.len ? (char *)requests.p : "",
 	       (unsigned long long)n_responses, (unsigned long long)n_frames,
 	       (int)errors.len, errors.len ? (char *)errors.p : "");
-	printf(",\"tcp_streams\":%zu,\"udp_streams\":%llu,\"tcp\":[",
-	       n_streams, (unsigned long long)udp_flows);
+	printf(",\"tcp_streams\":%zu,\"udp_streams\":%llu,\"tcp\":[", n_streams,
+	       (unsigned long long)udp_flows);
 	for (size_t i = 0; i < n_streams; i++) {
 		struct stream *s = streams[i];
 

@@ -5,8 +5,18 @@
 #include "messages_here.h"
 #include "t.h"
 
-enum { DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW,
-       CONTINUATION };
+enum {
+	DATA,
+	HEADERS,
+	PRIORITY,
+	RST,
+	SETTINGS,
+	PUSH,
+	PING,
+	GOAWAY,
+	WINDOW,
+	CONTINUATION
+};
 
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -130,13 +140,13 @@ TEST(R29_streams_that_interleave_have_their_parts)
 {
 	struct talk t = { .n = 0 };
 
-	preface(&t);			    /* 33 */
-	frame(&t, 0, HEADERS, 4, 1, POST);  /* 48 */
-	frame(&t, 0, HEADERS, 5, 3, GET);   /* 60 */
-	frame(&t, 0, DATA, 0, 1, "616263"); /* 72 */
-	frame(&t, 1, SETTINGS, 0, 0, "");   /* 9 */
-	frame(&t, 1, HEADERS, 4, 3, OK);    /* 19 */
-	frame(&t, 0, DATA, 1, 1, "6465");   /* 83 */
+	preface(&t);			     /* 33 */
+	frame(&t, 0, HEADERS, 4, 1, POST);   /* 48 */
+	frame(&t, 0, HEADERS, 5, 3, GET);    /* 60 */
+	frame(&t, 0, DATA, 0, 1, "616263");  /* 72 */
+	frame(&t, 1, SETTINGS, 0, 0, "");    /* 9 */
+	frame(&t, 1, HEADERS, 4, 3, OK);     /* 19 */
+	frame(&t, 0, DATA, 1, 1, "6465");    /* 83 */
 	frame(&t, 1, HEADERS, 4, 1, "be88"); /* the table is empty: an error */
 	expect(&t, "0 request complete stream 3 [48,60) 0: GET /\n"
 		   "0 request complete stream 1 [33,83) parts [69,72)+[81,83) "
@@ -247,7 +257,7 @@ TEST(a_gap_over_headers_loses_fields_and_says_so_once)
 	preface(&t);
 	frame(&t, 1, SETTINGS, 0, 0, "");
 	turn(&t, 1, -100);
-	frame(&t, 1, DATA, 0, 1, "6162");   /* its head was in the hole */
+	frame(&t, 1, DATA, 0, 1, "6162"); /* its head was in the hole */
 	frame(&t, 1, HEADERS, 5, 3, OK);
 	frame(&t, 1, DATA, 1, 1, "63");
 	play(&t, 0, &out, NULL);
@@ -357,7 +367,7 @@ TEST(settings_bound_what_the_other_side_sends)
 	buf_release(&big);
 }
 
-/* -- caps ---------------------------------------------------------------------- */
+/* -- caps ------------------------------------------------------------------ */
 
 TEST(R31_streams_over_the_cap_push_the_oldest_out)
 {
@@ -372,8 +382,8 @@ TEST(R31_streams_over_the_cap_push_the_oldest_out)
 	play(&t, 0, &out, &forgotten);
 	CHECK_EQ(forgotten, 2);
 	CHECK(strncmp(text_here(&out),
-		      "0 request partial stream 1 [33,48) 0: POST /p\n", 46) ==
-	      0);
+		      "0 request partial stream 1 [33,48) 0: POST /p\n",
+		      46) == 0);
 	buf_release(&out);
 	buf_release(&t.bytes);
 }

@@ -141,7 +141,8 @@ static bool is_better(const struct service *s, const struct service_rule *r)
 	       strcmp(r->name, "websocket") == 0;
 }
 
-static uint8_t side_of(const struct service *s, const struct service_rule *r, int way)
+static uint8_t side_of(const struct service *s, const struct service_rule *r,
+		       int way)
 {
 	if (r->port_knows_side && s->side != SERVICE_SIDE_UNKNOWN)
 		return s->side;

@@ -19,7 +19,7 @@ struct asked {
 	bool udp;
 };
 
-/* -- words --------------------------------------------------------------------- */
+/* -- words ----------------------------------------------------------------- */
 
 static bool starts(struct bytes in, const char *with)
 {
@@ -85,7 +85,7 @@ static enum service_who server_if(bool fits)
 	return fits ? SERVICE_SENDER : SERVICE_NOBODY;
 }
 
-/* -- the web -------------------------------------------------------------------- */
+/* -- the web --------------------------------------------------------------- */
 
 static enum service_who http2(const struct asked *a)
 {
@@ -108,8 +108,7 @@ static bool is_request(struct bytes in)
 /* "upgrade: …websocket…" among the header lines that are there. */
 static bool asks_for_websocket(struct bytes in)
 {
-	const uint8_t *end =
-		in.p ? memmem(in.p, in.len, "\r\n\r\n", 4) : NULL;
+	const uint8_t *end = in.p ? memmem(in.p, in.len, "\r\n\r\n", 4) : NULL;
 
 	if (end)
 		in.len = (size_t)(end - in.p) + 2;
@@ -208,11 +207,12 @@ static enum service_who quic(const struct asked *a)
 	return client_if(!c.short_ && (first & 0xc0) == 0xc0 &&
 			 (version == 1 || version == 0x6b3343cf ||
 			  version >> 8 == 0xff0000 || version >> 24 == 'Q' ||
-			  version >> 8 == 0x543035 || version >> 8 == 0xfaceb0 ||
+			  version >> 8 == 0x543035 ||
+			  version >> 8 == 0xfaceb0 ||
 			  (version & 0x0f0f0f0f) == 0x0a0a0a0a));
 }
 
-/* -- shells and databases --------------------------------------------------------- */
+/* -- shells and databases -------------------------------------------------- */
 
 static enum service_who ssh(const struct asked *a)
 {
@@ -320,7 +320,7 @@ static enum service_who rdp(const struct asked *a)
 	return server_if(frame && kind == 0xd0 && on(a, "rdp"));
 }
 
-/* -- files, names and accounts ------------------------------------------------------- */
+/* -- files, names and accounts --------------------------------------------- */
 
 /* A session message of NetBIOS around SMB's own mark. */
 static enum service_who smb(const struct asked *a)
@@ -438,8 +438,7 @@ static enum service_who snmp(const struct asked *a)
 	uint8_t version = get_u8(&c);
 
 	next = get_u8(&c);
-	return client_if(!c.short_ && tag == 0x30 && whole &&
-			 type == 0x0201 &&
+	return client_if(!c.short_ && tag == 0x30 && whole && type == 0x0201 &&
 			 ((version <= 1 && next == 4) ||
 			  (version == 3 && next == 0x30)));
 }
@@ -535,7 +534,7 @@ static enum service_who ntp(const struct asked *a)
 	return mode == 4 ? SERVICE_SENDER : client_if(mode == 3);
 }
 
-/* -- mail, news of machines, calls ------------------------------------------------ */
+/* -- mail, news of machines, calls ----------------------------------------- */
 
 /* "220 " is said by both: FTP on its port. */
 static enum service_who smtp(const struct asked *a)
@@ -553,9 +552,8 @@ static enum service_who smtp(const struct asked *a)
 
 static enum service_who ftp(const struct asked *a)
 {
-	static const char *const words[] = { "USER ",	 "PASS ",
-					     "SYST\r\n", "FEAT\r\n",
-					     "PWD\r\n",	 "TYPE ",
+	static const char *const words[] = { "USER ",	 "PASS ",   "SYST\r\n",
+					     "FEAT\r\n", "PWD\r\n", "TYPE ",
 					     "PASV\r\n", NULL };
 
 	return starts(a->in, "220 ") ? SERVICE_SENDER
@@ -575,9 +573,9 @@ static enum service_who imap(const struct asked *a)
 
 static enum service_who xmpp(const struct asked *a)
 {
-	return client_if(starts(a->in, "<stream:stream ") ||
-			 (starts(a->in, "<?xml ") &&
-			  holds(a->in, "<stream:stream ")));
+	return client_if(
+		starts(a->in, "<stream:stream ") ||
+		(starts(a->in, "<?xml ") && holds(a->in, "<stream:stream ")));
 }
 
 static enum service_who mqtt(const struct asked *a)
@@ -614,7 +612,8 @@ static enum service_who bittorrent(const struct asked *a)
 	if (a->udp)
 		return client_if(starts(a->in, "d1:ad2:id20:") ||
 				 starts(a->in, "d1:rd2:id20:"));
-	return client_if(starts(a->in, "\x13" "BitTorrent protocol"));
+	return client_if(starts(a->in, "\x13"
+				       "BitTorrent protocol"));
 }
 
 /* The cookie of RFC 5389, and a length that fits. */
@@ -639,7 +638,7 @@ static enum service_who wireguard(const struct asked *a)
 	return server_if(type == 2 && a->in.len == 92);
 }
 
-/* -- machines that move things ------------------------------------------------------- */
+/* -- machines that move things --------------------------------------------- */
 
 static enum service_who modbus(const struct asked *a)
 {
@@ -655,8 +654,7 @@ static enum service_who modbus(const struct asked *a)
 
 static enum service_who s7(const struct asked *a)
 {
-	return client_if(a->in.len >= 8 && a->in.p[0] == 3 &&
-			 a->in.p[1] == 0 &&
+	return client_if(a->in.len >= 8 && a->in.p[0] == 3 && a->in.p[1] == 0 &&
 			 memcmp(a->in.p + 4, "\x02\xf0\x80\x32", 4) == 0);
 }
 
@@ -673,7 +671,7 @@ static enum service_who iec104(const struct asked *a)
 			 a->in.p[1] <= 253);
 }
 
-/* -- the table ----------------------------------------------------------------------- */
+/* -- the table ------------------------------------------------------------- */
 
 #define KNOWS true /* the port's side is better than a guess */
 

@@ -45,7 +45,7 @@ struct protocol_stream {
 	struct protocols *home;
 	enum parser parser;
 	bool dns_port, udp;
-	bool netbios; /* its names look like DNS, and are none */
+	bool netbios;	   /* its names look like DNS, and are none */
 	uint8_t datagrams; /* that were looked at in vain */
 	uint32_t errors;
 	size_t held; /* bytes, as last counted */
@@ -91,7 +91,7 @@ void protocols_counters(const struct protocols *p, struct protocol_counters *c)
 	*c = p->counters;
 }
 
-/* -- parsers come and go ------------------------------------------------------- */
+/* -- parsers come and go --------------------------------------------------- */
 
 static const size_t sizes[] = {
 	[HTTP1] = sizeof(struct http1_stream),
@@ -205,8 +205,8 @@ struct protocol_stream *protocol_stream_new(struct protocols *p,
 {
 	struct protocol_stream *s;
 	bool dns = has_port(port, PORT_DNS);
-	bool udp_dns = dns || has_port(port, PORT_MDNS) ||
-		       has_port(port, PORT_LLMNR);
+	bool udp_dns =
+		dns || has_port(port, PORT_MDNS) || has_port(port, PORT_LLMNR);
 
 	if (ip_protocol != TCP && ip_protocol != UDP)
 		return NULL;
@@ -227,7 +227,7 @@ struct protocol_stream *protocol_stream_new(struct protocols *p,
 	return s;
 }
 
-/* -- messages on their way out ------------------------------------------------- */
+/* -- messages on their way out --------------------------------------------- */
 
 /* A response opens something else: what, is told by its head. */
 static void note_upgrade(struct protocol_stream *s, const struct message *m)
@@ -237,8 +237,7 @@ static void note_upgrade(struct protocol_stream *s, const struct message *m)
 	if (m->protocol != MESSAGE_HTTP1 || m->http->status != 101)
 		return;
 	s->to = LOOKING;
-	if (to.len == 9 &&
-	    strncasecmp((const char *)to.p, "websocket", 9) == 0)
+	if (to.len == 9 && strncasecmp((const char *)to.p, "websocket", 9) == 0)
 		s->to = WEBSOCKET;
 	if (to.len == 3 && strncasecmp((const char *)to.p, "h2c", 3) == 0)
 		s->to = HTTP2;
@@ -294,7 +293,7 @@ static void end_call(struct protocol_stream *s)
 	}
 }
 
-/* -- looking --------------------------------------------------------------------- */
+/* -- looking --------------------------------------------------------------- */
 
 /* What begins like this?  LOOKING: more bytes are needed. */
 static enum parser recognise(const struct protocol_stream *s,
@@ -408,7 +407,7 @@ static void look_on(struct protocol_stream *s, int way, uint64_t offset,
 		end_parser(s, NOTHING);
 }
 
-/* -- feeding ----------------------------------------------------------------------- */
+/* -- feeding --------------------------------------------------------------- */
 
 /* HTTP has ended here; `data` from `offset` on is something else. */
 static void change_over(struct protocol_stream *s, int way, uint64_t offset,
@@ -486,8 +485,7 @@ static void feed_parser(struct protocol_stream *s, int way, uint64_t offset,
 	case WEBSOCKET:
 		if (first)
 			s->of.websocket->way[way].next = offset;
-		websocket_stream_feed(s->of.websocket, way, offset, data,
-				      sink);
+		websocket_stream_feed(s->of.websocket, way, offset, data, sink);
 		break;
 	case HTTP2:
 		if (first)

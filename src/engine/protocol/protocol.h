@@ -44,20 +44,19 @@ struct protocol_config {
 				   .errors_max = 16 })
 
 struct protocol_counters {
-	uint64_t streams, streams_peak;	 /* parsers alive now, and the most */
-	uint64_t refused;		 /* streams over streams_max */
-	uint64_t bytes;			 /* held now */
-	uint64_t over_bytes;		 /* parsers ended by bytes_max */
+	uint64_t streams, streams_peak; /* parsers alive now, and the most */
+	uint64_t refused;		/* streams over streams_max */
+	uint64_t bytes;			/* held now */
+	uint64_t over_bytes;		/* parsers ended by bytes_max */
 	uint64_t messages, errors;
-	uint64_t messages_dropped;	 /* over messages_max */
-	uint64_t gave_up;		 /* parsers ended by errors_max */
-	uint64_t forgotten; /* messages cut short by HTTP2_STREAMS_MAX */
+	uint64_t messages_dropped; /* over messages_max */
+	uint64_t gave_up;	   /* parsers ended by errors_max */
+	uint64_t forgotten;	   /* messages cut short by HTTP2_STREAMS_MAX */
 };
 
 struct protocols *protocols_new(const struct protocol_config *cfg);
 void protocols_free(struct protocols *p); /* after its streams */
-void protocols_counters(const struct protocols *p,
-			struct protocol_counters *c);
+void protocols_counters(const struct protocols *p, struct protocol_counters *c);
 
 /*
  * For a conversation over TCP (6) or UDP (17) between these ports.  NULL when
