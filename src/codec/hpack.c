@@ -375,6 +375,7 @@ int hpack_decode(struct hpack *h, struct bytes block,
 		 const struct hpack_sink *sink)
 {
 	struct cursor c = cursor_on(block);
+	size_t room = HPACK_LIST_MAX;
 	bool begun = false;
 
 	while (c.len) {
@@ -393,6 +394,10 @@ int hpack_decode(struct hpack *h, struct bytes block,
 		rc = get_field(h, &c, first, &f);
 		if (rc < 0)
 			return rc;
+		/* A byte may stand for a whole table: work is bounded here. */
+		if (f.name.len + f.value.len + ENTRY_EXTRA > room)
+			return ERR_LIMIT;
+		room -= f.name.len + f.value.len + ENTRY_EXTRA;
 		sink->field(sink->self, &f);
 	}
 	return 0;

@@ -18,6 +18,7 @@
 enum {
 	HPACK_TABLE_DEFAULT = 4096,
 	HPACK_TABLE_MAX = 64 << 10, /* of a dynamic table that is followed */
+	HPACK_LIST_MAX = 1 << 20,   /* of what a block decodes to, 32 a field */
 	HPACK_STATIC = 61	    /* entries that both ends know */
 };
 
@@ -59,7 +60,7 @@ void hpack_allow(struct hpack *h, uint32_t table_size);
 
 /*
  * A whole block; the sink is called with each field before this returns.
- * ERR_MALFORMED, or ERR_LIMIT: a table over HPACK_TABLE_MAX.
+ * ERR_MALFORMED, or ERR_LIMIT: over HPACK_TABLE_MAX or HPACK_LIST_MAX.
  */
 int hpack_decode(struct hpack *h, struct bytes block,
 		 const struct hpack_sink *sink);

@@ -411,7 +411,7 @@ static bool read_block(struct http2_stream *s, int way, struct http2_message *m,
 	if (w->block_torn)
 		why = HOLE;
 	else if (rc == ERR_LIMIT)
-		why = "a header block or table over the limit";
+		why = "a header block, list or table over the limit";
 	m->fields.len = had;
 	lose_fields(w, way, w->block_start, w->next, why, sink);
 	return false;

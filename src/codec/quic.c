@@ -176,24 +176,20 @@ static void expand(const uint8_t secret[SECRET], const char *what,
 	memcpy(out, digest, len);
 }
 
-int quic_initial_keys(uint32_t version, struct bytes dcid,
-		      struct quic_keys keys[2])
+int quic_initial_keys(uint32_t version, struct bytes dcid, enum quic_side side,
+		      struct quic_keys *keys)
 {
-	static const char *const sides[2] = { "client in", "server in" };
 	const struct version *v = version_of(version);
 	uint8_t initial[SECRET], secret[SECRET];
 
 	if (!v)
 		return ERR_UNKNOWN;
 	hmac(bytes_of(v->salt, sizeof(v->salt)), dcid, initial);
-	for (int i = 0; i < 2; i++) {
-		expand(initial, "", sides[i], secret, sizeof(secret));
-		expand(secret, v->label, "key", keys[i].key,
-		       sizeof(keys[i].key));
-		expand(secret, v->label, "iv", keys[i].iv, sizeof(keys[i].iv));
-		expand(secret, v->label, "hp", keys[i].mask,
-		       sizeof(keys[i].mask));
-	}
+	expand(initial, "", side == QUIC_CLIENT ? "client in" : "server in",
+	       secret, sizeof(secret));
+	expand(secret, v->label, "key", keys->key, sizeof(keys->key));
+	expand(secret, v->label, "iv", keys->iv, sizeof(keys->iv));
+	expand(secret, v->label, "hp", keys->mask, sizeof(keys->mask));
 	return 0;
 }
 
@@ -425,12 +421,13 @@ static void look_for_hello(struct quic_way *w, int way,
 static bool open_first(struct quic_stream *s, int way, uint32_t version,
 		       const struct packet *p, struct buf *frames)
 {
-	struct quic_keys keys[2];
+	struct quic_keys keys;
 
-	if (quic_initial_keys(version, p->dcid, keys) < 0 ||
-	    !open_packet(&keys[0], p, frames))
+	if (quic_initial_keys(version, p->dcid, QUIC_CLIENT, &keys) < 0 ||
+	    !open_packet(&keys, p, frames))
 		return false;
-	memcpy(s->keys, keys, sizeof(keys));
+	s->keys[QUIC_CLIENT] = keys;
+	quic_initial_keys(version, p->dcid, QUIC_SERVER, &s->keys[QUIC_SERVER]);
 	s->client = way + 1;
 	return true;
 }

@@ -30,12 +30,14 @@ struct quic_keys {
 	uint8_t key[16], iv[12], mask[16]; /* mask: of header protection */
 };
 
+enum quic_side { QUIC_CLIENT, QUIC_SERVER };
+
 /*
- * Both sides' keys for a client's first destination connection id: the
- * client's, then the server's.  ERR_UNKNOWN for another version.
+ * A side's keys for a client's first destination connection id.  ERR_UNKNOWN
+ * for another version.
  */
-int quic_initial_keys(uint32_t version, struct bytes dcid,
-		      struct quic_keys keys[2]);
+int quic_initial_keys(uint32_t version, struct bytes dcid, enum quic_side side,
+		      struct quic_keys *keys);
 
 struct quic_way {
 	uint64_t ordinal;
@@ -52,7 +54,7 @@ struct quic_way {
 /* Zeroed is ready; release gives memory back. */
 struct quic_stream {
 	struct quic_way way[2];
-	struct quic_keys keys[2]; /* the client's, the server's */
+	struct quic_keys keys[2]; /* by enum quic_side */
 	int client;		  /* its way plus one; 0: no keys yet */
 };
 

@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bytes dcid = bytes_of(cid, sizeof(cid));
 	struct quic_keys keys[2];
 
-	quic_initial_keys(1, dcid, keys);
+	quic_initial_keys(1, dcid, QUIC_CLIENT, &keys[0]);
+	quic_initial_keys(1, dcid, QUIC_SERVER, &keys[1]);
 	while (c.len) {
 		uint8_t how = get_u8(&c);
 		int way = how & 1;

@@ -454,14 +454,14 @@ TEST(R31_fields_and_parts_over_their_caps_are_counted)
 	put_u8(&block, 0x7f);
 	put_be16(&block, 0x8107); /* of 1024 bytes */
 	put_zeros(&block, 1024);
-	for (int i = 0; i < 10000; i++)
+	for (int i = 0; i < 500; i++)
 		put_u8(&block, 0xbe);
 	put_frame(&b, HEADERS, 4, 3, buf_bytes(&block));
 	http2_stream_feed(&s, 0, s.way[0].next, buf_bytes(&b), &sink);
 	CHECK_EQ(s.way[0].n, 1);
 	CHECK(http2_way_held(&s.way[0]) <= 256 << 10);
 	http2_stream_end(&s, 0, &sink);
-	CHECK_EQ(c.seen, 10001);
+	CHECK_EQ(c.seen, 501);
 	http2_stream_release(&s);
 	buf_release(&b);
 	buf_release(&block);

@@ -9,33 +9,35 @@
 /* RFC 9001 and RFC 9369, appendix A: one connection id, two versions. */
 static const char DCID[] = "8394c8f03e515708";
 
-static void check_keys(const struct quic_keys *k, const char *key,
+static void check_keys(uint32_t version, enum quic_side side, const char *key,
 		       const char *iv, const char *mask)
 {
-	CHECK_BYTES(bytes_of(k->key, sizeof(k->key)), t_hex(key));
-	CHECK_BYTES(bytes_of(k->iv, sizeof(k->iv)), t_hex(iv));
-	CHECK_BYTES(bytes_of(k->mask, sizeof(k->mask)), t_hex(mask));
+	struct quic_keys k;
+
+	CHECK_EQ(quic_initial_keys(version, t_hex(DCID), side, &k), 0);
+	CHECK_BYTES(bytes_of(k.key, sizeof(k.key)), t_hex(key));
+	CHECK_BYTES(bytes_of(k.iv, sizeof(k.iv)), t_hex(iv));
+	CHECK_BYTES(bytes_of(k.mask, sizeof(k.mask)), t_hex(mask));
 }
 
 TEST(R30_the_standards_keys_come_out)
 {
-	struct quic_keys k[2];
+	struct quic_keys k;
 
-	CHECK_EQ(quic_initial_keys(1, t_hex(DCID), k), 0);
-	check_keys(&k[0], "1f369613dd76d5467730efcbe3b1a22d",
+	check_keys(1, QUIC_CLIENT, "1f369613dd76d5467730efcbe3b1a22d",
 		   "fa044b2f42a3fd3b46fb255c",
 		   "9f50449e04a0e810283a1e9933adedd2");
-	check_keys(&k[1], "cf3a5331653c364c88f0f379b6067e37",
+	check_keys(1, QUIC_SERVER, "cf3a5331653c364c88f0f379b6067e37",
 		   "0ac1493ca1905853b0bba03e",
 		   "c206b8d9b9f0f37644430b490eeaa314");
-	CHECK_EQ(quic_initial_keys(0x6b3343cf, t_hex(DCID), k), 0);
-	check_keys(&k[0], "8b1a0bc121284290a29e0971b5cd045d",
+	check_keys(0x6b3343cf, QUIC_CLIENT, "8b1a0bc121284290a29e0971b5cd045d",
 		   "91f73e2351d8fa91660e909f",
 		   "45b95e15235d6f45a6b19cbcb0294ba9");
-	check_keys(&k[1], "82db637861d55e1d011f19ea71d5d2a7",
+	check_keys(0x6b3343cf, QUIC_SERVER, "82db637861d55e1d011f19ea71d5d2a7",
 		   "dd13c276499c0249d3310652",
 		   "edf6d05c83121201b436e16877593c3a");
-	CHECK_EQ(quic_initial_keys(2, t_hex(DCID), k), ERR_UNKNOWN);
+	CHECK_EQ(quic_initial_keys(2, t_hex(DCID), QUIC_CLIENT, &k),
+		 ERR_UNKNOWN);
 }
 
 /* RFC 9001, A.3: the server's answer, an ACK and its hello. */
@@ -53,7 +55,9 @@ TEST(R30_the_standards_packet_is_opened)
 	struct quic_stream s = { .client = 1 };
 
 	CHECK(quic_looks_like(t_hex(ANSWER)));
-	CHECK_EQ(quic_initial_keys(1, t_hex(DCID), s.keys), 0);
+	CHECK_EQ(quic_initial_keys(1, t_hex(DCID), QUIC_SERVER,
+				   &s.keys[QUIC_SERVER]),
+		 0);
 	quic_stream_feed(&s, 1, 0, t_hex(ANSWER), &sink);
 	CHECK_STR(text_here(&out),
 		  "1 record complete [0,135) body 0+0: server hello 1301\n");
@@ -74,7 +78,7 @@ static const char HELLO[] =
 
 struct flight {
 	struct quic_stream s;
-	struct quic_keys keys[2];
+	struct quic_keys keys; /* the client's */
 	struct buf out;
 	char ja4[TLS_JA4], alpn[TLS_ALPN_TEXT];
 	uint64_t at[2];
@@ -97,7 +101,7 @@ static void note_hello(void *self, const struct message *m)
 static void begin(struct flight *f)
 {
 	*f = (struct flight){ .dcid = DCID, .version = 1 };
-	CHECK_EQ(quic_initial_keys(1, t_hex(DCID), f->keys), 0);
+	CHECK_EQ(quic_initial_keys(1, t_hex(DCID), QUIC_CLIENT, &f->keys), 0);
 }
 
 static void datagram(struct flight *f, int way, struct bytes d)
@@ -119,7 +123,7 @@ static void say(struct flight *f, size_t offset, struct bytes what)
 	put_be16(&frames, (uint16_t)(0x4000 + what.len));
 	put_bytes(&frames, what);
 	put_zeros(&frames, 20);
-	seal_initial(&f->keys[0], f->version, t_hex(f->dcid), f->number++,
+	seal_initial(&f->keys, f->version, t_hex(f->dcid), f->number++,
 		     buf_bytes(&frames), &out);
 	datagram(f, 0, buf_bytes(&out));
 	buf_release(&frames);
@@ -162,7 +166,7 @@ TEST(R30_after_a_retry_the_keys_are_of_the_new_id)
 	begin(&f);
 	say(&f, 0, bytes_of(hello.p, 10));
 	f.dcid = "0102030405060708";
-	CHECK_EQ(quic_initial_keys(1, t_hex(f.dcid), f.keys), 0);
+	CHECK_EQ(quic_initial_keys(1, t_hex(f.dcid), QUIC_CLIENT, &f.keys), 0);
 	say(&f, 0, hello);
 	CHECK(strstr(end(&f), "client hello a.example") != NULL);
 	buf_release(&f.out);
@@ -171,14 +175,14 @@ TEST(R30_after_a_retry_the_keys_are_of_the_new_id)
 TEST(R30_a_version_that_nobody_has_is_tried_with_those_that_are)
 {
 	/* 0x1a2a3a4a, sealed as draft 29 is: by an interoperability test. */
-	struct quic_keys k[2];
 	struct bytes hello = t_hex(HELLO);
 	struct flight f;
 
 	begin(&f);
 	f.version = 0x1a2a3a4a;
-	CHECK_EQ(quic_initial_keys(0xff00001d, t_hex(DCID), k), 0);
-	f.keys[0] = k[0];
+	CHECK_EQ(quic_initial_keys(0xff00001d, t_hex(DCID), QUIC_CLIENT,
+				   &f.keys),
+		 0);
 	say(&f, 0, hello);
 	CHECK(strstr(end(&f), "client hello a.example") != NULL);
 	buf_release(&f.out);
@@ -190,7 +194,7 @@ TEST(a_packet_that_does_not_verify_says_nothing)
 	struct flight f;
 
 	begin(&f);
-	f.keys[0].key[0] ^= 1;
+	f.keys.key[0] ^= 1;
 	say(&f, 0, hello);
 	CHECK_EQ(f.out.len, 0);
 	CHECK_EQ(f.s.way[0].tried, 1);
