@@ -143,6 +143,8 @@ NUMBER(commit_max, j->now.writer.commit_ns_max / 1e9)
 NUMBER(spool_bytes, j->now.writer.spool.bytes)
 NUMBER(spool_head, j->now.writer.spool.head)
 NUMBER(spool_oldest, j->now.writer.spool.oldest)
+NUMBER(spool_removed, j->now.writer.spool.reaped)
+NUMBER(spool_missed, j->now.writer.spool.reaped_unacked)
 
 static int serve_metrics(struct job *j, struct err *err)
 {
@@ -183,6 +185,12 @@ static int serve_metrics(struct job *j, struct err *err)
 		    "First index that is not durable.", NULL }, spool_head },
 		{ { METRIC_GAUGE, "weir_spool_oldest",
 		    "First index still on disk.", NULL }, spool_oldest },
+		{ { METRIC_COUNTER, "weir_spool_removed_packets_total",
+		    "Packets that retention removed.", NULL }, spool_removed },
+		{ { METRIC_COUNTER,
+		    "weir_spool_removed_unacknowledged_packets_total",
+		    "Packets that retention removed before every collector "
+		    "had them.", NULL }, spool_missed },
 	};
 	char id[8];
 

@@ -472,6 +472,108 @@ TEST(older_siblings_count_and_go_before_the_newest)
 	CHECK_EQ(read_all().packets, 5);
 }
 
+/* A collector's word: all below `index` of the spool of that origin. */
+static void put_ack(int collector, uint64_t index,
+		    const struct spool_identity *id)
+{
+	char line[80];
+	int n = snprintf(line, sizeof(line), "%llu ",
+			 (unsigned long long)index);
+
+	for (int i = 0; i < SPOOL_ID; i++)
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "%02x",
+			      id->origin[i]);
+	line[n++] = '\n';
+	mkdir(t_path("spool/src1/peers"), 0700);
+	t_save(t_path("spool/src1/peers/%032d", collector),
+	       bytes_of(line, (size_t)n));
+}
+
+TEST(I13_what_every_collector_has_goes_first_and_other_packets_are_counted)
+{
+	struct spool_config cfg = config_here();
+	struct spool_status st;
+	uint64_t alone, boundary = 0;
+	struct spool *s;
+
+	log_setup(LOG_ERROR, false);
+	cfg.segment_max = 1 << 10;
+	cfg.keep_max = 4 << 10;
+	s = open_with(&cfg);
+	do {
+		write_some(s, 1, 5);
+		housekeep(s);
+		spool_status(s, &st);
+	} while (st.oldest < 100);
+	/* There was no collector that could have missed something. */
+	CHECK_EQ(st.reaped_unacked, 0);
+	alone = st.reaped;
+
+	/* Of two the one that is less far counts. */
+	put_ack(1, 100000, &st.identity);
+	put_ack(2, 203, &st.identity);
+	t_save(t_path("spool/src1/peers/no collector"), bytes_of("9", 1));
+	do {
+		if (st.oldest <= 203)
+			boundary = st.oldest;
+		write_some(s, 1, 5);
+		housekeep(s);
+		spool_status(s, &st);
+		/* The oldest that is left ends behind what it has. */
+		if (st.oldest <= 203)
+			CHECK_EQ(st.reaped_unacked, 0);
+	} while (st.oldest < 300);
+	CHECK_EQ(st.reaped, st.oldest);
+	CHECK(boundary > alone);
+	CHECK_EQ(st.reaped_unacked, st.oldest - boundary);
+
+	/* Nonsense is no word of having anything. */
+	boundary = st.oldest;
+	t_save(t_path("spool/src1/peers/%032d", 2), bytes_of("99999\n", 6));
+	alone = st.reaped_unacked;
+	do {
+		write_some(s, 1, 5);
+		housekeep(s);
+		spool_status(s, &st);
+	} while (st.oldest < 400);
+	CHECK_EQ(st.reaped_unacked - alone, st.oldest - boundary);
+	spool_close(s);
+}
+
+TEST(a_collector_of_a_later_spool_is_done_with_those_before)
+{
+	for (int later = 0; later < 2; later++) {
+		struct spool_config cfg = config_here();
+		struct spool_identity first;
+		struct spool_status st;
+		struct spool *s;
+
+		log_setup(LOG_ERROR, false);
+		remove_dir(t_path("spool"));
+		cfg.segment_max = 1 << 10;
+		s = open_with(&cfg);
+		write_some(s, 20, 5);
+		spool_status(s, &st);
+		first = st.identity;
+		spool_close(s);
+		cfg.want.linktype = 101;
+		cfg.keep_max = 2 << 10;
+		s = open_with(&cfg);
+		spool_status(s, &st);
+		/* Nothing of the later one, or a bit of the first. */
+		put_ack(1, later ? 0 : 40, later ? &st.identity : &first);
+		housekeep(s);
+		spool_status(s, &st);
+		CHECK(st.reaped > 60);
+		if (later)
+			CHECK_EQ(st.reaped_unacked, 0);
+		else
+			CHECK(st.reaped_unacked > st.reaped - 45 &&
+			      st.reaped_unacked < st.reaped - 20);
+		spool_close(s);
+	}
+}
+
 TEST(age_retention_removes_what_was_sealed_long_ago)
 {
 	struct spool_config cfg = config_here();
@@ -535,6 +637,7 @@ static void fill_to_71_percent(void)
 
 TEST(I16_one_warning_at_70_percent)
 {
+	log_setup(LOG_WARN, false);
 	keeps_little = false;
 	CHECK_EQ(count_log("may keep", fill_to_71_percent), 1);
 	/* One that is full all the time, as in memory, has nothing to warn of.

@@ -280,7 +280,7 @@ static void keep_acks(struct link_agent *a)
 		s->ack_moved = false;
 		a->acked_ns = a->now_ns;
 		if (memory_put_ack(a->cfg.sys, s->is->dir, a->fingerprint,
-				   s->acked, &why) < 0)
+				   s->acked, s->origin, &why) < 0)
 			log_debug("link", "%s", why.text);
 	}
 }

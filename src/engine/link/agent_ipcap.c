@@ -69,6 +69,7 @@ static void take_ack(struct link_agent *a, const struct ipcap_frame *f)
 	}
 	if (ack.next > s->source->acked && ack.next < WEIRLINK_INDEX_END) {
 		s->source->acked = ack.next;
+		memcpy(s->source->origin, s->now.origin, SPOOL_ID);
 		s->source->ack_moved = true;
 	}
 }

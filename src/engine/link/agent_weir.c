@@ -215,6 +215,7 @@ static void put_source(struct link_agent *a, struct agent_source *s,
 		f.as_source.head = st.head;
 	}
 	put_frame(a, &f);
+	memcpy(s->origin, id->origin, SPOOL_ID);
 	s->verdict = WEIRLINK_NEXT;
 	s->begun = true;
 	s->given = ev->at;

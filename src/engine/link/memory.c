@@ -46,13 +46,15 @@ int memory_replace(struct sys *sys, const char *dir, const char *name,
 }
 
 int memory_put_ack(struct sys *sys, const char *source_dir,
-		   const char *fingerprint, uint64_t index, struct err *err)
+		   const char *fingerprint, uint64_t index,
+		   const uint8_t origin[SPOOL_ID], struct err *err)
 {
-	char dir[PATH_SIZE], line[LINE_SIZE];
+	char dir[PATH_SIZE], line[LINE_SIZE], hex[2 * SPOOL_ID + 1];
 
 	if (path_of(dir, source_dir, "peers", err) < 0)
 		return err->code;
-	snprintf(line, sizeof(line), "%llu\n", (unsigned long long)index);
+	snprintf(line, sizeof(line), "%llu %s\n", (unsigned long long)index,
+		 hex_of(hex, bytes_of(origin, SPOOL_ID)));
 	return memory_replace(sys, dir, fingerprint, line, err);
 }
 

@@ -21,9 +21,11 @@ struct sys;
 int memory_replace(struct sys *sys, const char *dir, const char *name,
 		   const char *text, struct err *err);
 
-/* <source dir>/peers/<fingerprint>: a number in decimal. */
+/* <source dir>/peers/<fingerprint>: an index, and in the spool of which origin
+ * it counts (doc/spool-format.md). */
 int memory_put_ack(struct sys *sys, const char *source_dir,
-		   const char *fingerprint, uint64_t index, struct err *err);
+		   const char *fingerprint, uint64_t index,
+		   const uint8_t origin[SPOOL_ID], struct err *err);
 
 /* doc/link-protocol.md, "ipcap". */
 struct served {

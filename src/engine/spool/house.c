@@ -223,39 +223,70 @@ static bool is_last_word_locked(const struct spool *s)
 	       !s->n_done && !(s->seg.open && s->seg.length);
 }
 
-static void forget_oldest_locked(struct spool *s)
+static uint64_t packets_in(const struct kept *k)
+{
+	return k->end - k->first;
+}
+
+static void forget_oldest_locked(struct spool *s, bool unacked)
 {
 	s->kept_bytes -= s->kept[0].bytes;
-	s->reaped += s->kept[0].end - s->kept[0].first;
+	s->reaped += packets_in(&s->kept[0]);
+	s->reaped_unacked += unacked ? packets_in(&s->kept[0]) : 0;
 	s->n_kept--;
 	memmove(s->kept, s->kept + 1, s->n_kept * sizeof(*s->kept));
 	live_write_locked(s);
 }
 
 /* It could not be removed: the next one must not go before it. */
-static void remember_oldest_locked(struct spool *s, const struct kept *oldest)
+static void remember_oldest_locked(struct spool *s, const struct kept *oldest,
+				   bool unacked)
 {
 	memmove(s->kept + 1, s->kept, s->n_kept * sizeof(*s->kept));
 	s->kept[0] = *oldest;
 	s->n_kept++;
 	s->kept_bytes += oldest->bytes;
-	s->reaped -= oldest->end - oldest->first;
+	s->reaped -= packets_in(oldest);
+	s->reaped_unacked -= unacked ? packets_in(oldest) : 0;
 }
 
+/* A collector will get a GAP: somebody should know before it does. */
+static void say_missed(struct spool *s, const struct kept *k)
+{
+	uint64_t now = s->sys->mono_ns(s->sys);
+
+	if (k->end == k->first ||
+	    (s->missed && now - s->missed_ns < warn_every_ns))
+		return;
+	s->missed = true;
+	s->missed_ns = now;
+	log_warn("spool",
+		 "%s: packets %" PRIu64 " to %" PRIu64
+		 " had to go for lack of room before every collector had them",
+		 s->source_dir, k->first, k->end - 1);
+}
+
+/*
+ * Oldest first, which is also what was acknowledged first: a collector has a
+ * spool from its beginning up to a place, and the older spools before it.
+ */
 bool house_reap_one(struct spool *s, struct err *err)
 {
 	struct kept oldest;
-	bool last_of_it;
+	struct acks acks;
+	bool last_of_it, unacked;
 	char *dir;
 	int rc;
 
+	acks_load(s, &acks);
 	pthread_mutex_lock(&s->lock);
 	if (!s->n_kept || is_last_word_locked(s)) {
 		pthread_mutex_unlock(&s->lock);
 		return false;
 	}
 	oldest = s->kept[0];
-	forget_oldest_locked(s);
+	unacked = acks.any && !acks_cover(&acks, &oldest);
+	forget_oldest_locked(s, unacked);
 	last_of_it = oldest.sibling != s->sibling &&
 		     (!s->n_kept || s->kept[0].sibling != oldest.sibling);
 	pthread_mutex_unlock(&s->lock);
@@ -267,8 +298,10 @@ bool house_reap_one(struct spool *s, struct err *err)
 	free(dir);
 	if (rc < 0) {
 		pthread_mutex_lock(&s->lock);
-		remember_oldest_locked(s, &oldest);
+		remember_oldest_locked(s, &oldest, unacked);
 		pthread_mutex_unlock(&s->lock);
+	} else if (unacked) {
+		say_missed(s, &oldest);
 	}
 	return rc == 0;
 }

@@ -1003,6 +1003,7 @@ void spool_status(const struct spool *s, struct spool_status *status)
 		.commits = s->commits,
 		.segments = s->n_kept + s->n_done + s->seg.open,
 		.reaped = s->reaped,
+		.reaped_unacked = s->reaped_unacked,
 		.poisoned = s->poisoned,
 		.incarnation = s->incarnation,
 		.chain = s->chain,

@@ -96,7 +96,8 @@ struct spool_status {
 	uint64_t dropped; /* sum of the DROP entries of this spool */
 	uint64_t commits;
 	uint64_t segments;
-	uint64_t reaped;   /* packets removed by retention */
+	uint64_t reaped;   /* packets removed by retention, and of these */
+	uint64_t reaped_unacked; /* what not every collector had yet */
 	uint64_t poisoned; /* segments given up after an error */
 	uint64_t incarnation;
 	uint64_t chain; /* after the last durable batch */

@@ -207,6 +207,18 @@ int live_settle(struct sys *sys, const char *dir, const struct recovered *r,
 int kept_load(struct sys *sys, const char *dir, unsigned sibling,
 	      struct kept **list, size_t *n, struct err *err);
 
+/* -- acks.c -------------------------------------------------------------- */
+
+/* The place that every collector has acknowledged; all before it is theirs. */
+struct acks {
+	bool any; /* there is a collector */
+	unsigned sibling;
+	uint64_t index;
+};
+
+void acks_load(struct spool *s, struct acks *least);
+bool acks_cover(const struct acks *a, const struct kept *k);
+
 /* -- segment.c ----------------------------------------------------------- */
 
 /* One segment with its two files open for writing. */
@@ -282,8 +294,8 @@ struct spool {
 	/* -- under house */
 	uint64_t next_spare;
 	bool trouble_said;
-	uint64_t warned_ns;
-	bool warned;
+	uint64_t warned_ns, missed_ns;
+	bool warned, missed;
 
 	/* -- under lock */
 	struct segment ready; /* the prepared spare; open when there is one */
@@ -298,7 +310,7 @@ struct spool {
 	} shown;	 /* what readers may see */
 	bool live_stale; /* the last write of `live` failed */
 	uint64_t head, chain, dropped;
-	uint64_t commits, reaped, poisoned, segments;
+	uint64_t commits, reaped, reaped_unacked, poisoned, segments;
 	uint64_t seg_bytes; /* of the segment being written */
 
 	/* -- who does the housekeeping, when somebody does */
