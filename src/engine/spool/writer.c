@@ -161,11 +161,17 @@ static void close_slot(struct spool_writer *w, struct slot *s)
 	w->at++;
 }
 
+static void write_at_once(struct spool_writer *w);
+
 /* Let others see how far it is, and the writer know. */
 static void publish(struct spool_writer *w)
 {
 	atomic_store_explicit(&w->next, w->index, memory_order_relaxed);
 	atomic_store_explicit(&w->staged_to, w->pos, memory_order_relaxed);
+	if (w->cfg.at_once) {
+		write_at_once(w);
+		return;
+	}
 	/* Either this sees that the writer sleeps, or the writer sees this
 	 * call before it does: both are sequentially consistent. */
 	atomic_fetch_add(&w->calls, 1);
@@ -642,7 +648,7 @@ static int commit(struct spool_writer *w, bool something)
 	int wait = RETRY_MIN_MS;
 
 	for (;;) {
-		bool last = atomic_load(&w->stopping);
+		bool last = atomic_load(&w->stopping) || w->cfg.at_once;
 		uint64_t begin = w->sys->mono_ns(w->sys);
 
 		w->last = ERR_NONE;
@@ -716,6 +722,18 @@ static void *write_thread(void *arg)
 		}
 	}
 	return NULL;
+}
+
+/* A turn of the writer and one of the housekeeper, on the caller's thread. */
+static void write_at_once(struct spool_writer *w)
+{
+	struct err ignored = ERR_NONE;
+
+	(void)take_staged(w);
+	(void)take_last_losses(w);
+	if (commit(w, true) == 0)
+		release_taken(w);
+	(void)spool_housekeep(w->spool, &ignored);
 }
 
 /* -- the housekeeper ----------------------------------------------------- */
@@ -810,6 +828,8 @@ static void release(struct spool_writer *w)
 
 static void join(struct spool_writer *w)
 {
+	if (w->cfg.at_once)
+		write_at_once(w);
 	atomic_store(&w->stopping, true);
 	poke(w->wake_fd);
 	if (w->writer_runs)
@@ -867,6 +887,8 @@ static int set_up(struct spool_writer *w, struct err *err)
 	if (w->durable_fd < 0 || w->wake_fd < 0 || w->keeper_fd < 0 ||
 	    w->opener_fd < 0)
 		return err_sys(err, errno, "no descriptor for waking threads");
+	if (w->cfg.at_once)
+		return 0;
 	spool_set_keeper(w->spool, wake_keeper, w);
 	rc = start_threads(w);
 	return rc ? err_sys(err, rc, "no thread for the spool writer") : 0;

@@ -30,6 +30,10 @@ struct spool_writer_config {
 	uint64_t batch_max;	 /* records of one batch; 256 KiB by default */
 	uint64_t commit_min_ns;	 /* least time between commits; 2 ms */
 	uint64_t commit_warn_ns; /* log a commit slower than this; 500 ms */
+	/* No thread: what is put is committed before the call returns, or,
+	 * where the disk refuses, with the next call.  For the model world,
+	 * where the order of all calls hangs on one seed. */
+	bool at_once;
 };
 
 #define SPOOL_WRITER_CONFIG_DEFAULT                                            \
