@@ -17,12 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
 #include "cmd/analyze_api.h"
+#include "base/text.h"
 #include "cmd/analyze_health.h"
 #include "cmd/analyze_input.h"
 #include "cmd/analyze_protocol.h"
@@ -38,14 +40,17 @@
 
 static const char part[] = "analyze";
 
-enum { LOOK_NS = 200000000, LIVE_COMMIT_NS = 100000000, FILES_MAX = 4096, QUEUE_MAX = 1 << 20 };
+enum { LOOK_NS = 200000000, LIVE_COMMIT_NS = 100000000,
+       /* What a queue holds for a packet, and the rest of the program. */
+       QUEUE_PACKET = 1600, QUEUE_BATCH = 256, PROGRAM_BYTES = 32 << 20, FILES_MAX = 4096, QUEUE_MAX = 1 << 20 };
 
 struct options {
 	struct opt_list files, substrings, regexes, binaries, flags_in,
 		flags_out;
 	const char *iface, *from, *listen, *spool, *expression, *output, *mode;
 	const char *identity, *metrics_addr, *policy, *store;
-	uint64_t content_max, stream_content_max;
+	uint64_t content_max, stream_content_max, memory_max, store_max;
+	struct opt_list keep;
 	bool no_parser, list, promisc, immediate, no_inventory, follow, events;
 	uint64_t packets_max, snaplen, ring_bytes, timeout_ms, batch, workers;
 	uint64_t queue, event_queue, health_ms, flows_max, idle_ms, early_bytes;
@@ -80,6 +85,12 @@ struct job {
 	struct metrics *metrics;
 	struct metrics_server *server;
 	struct progress progress;
+	uint64_t memory_max;
+	struct store_keep *keep; /* owned */
+	size_t n_keep;
+	struct {
+		uint64_t streams, early, fragments, parsers, store, cache;
+	} share; /* of it, in bytes */
 };
 
 /* -- flags of rustmate that ask for what other parts do
@@ -305,19 +316,98 @@ static void start_api(struct job *j, const char *dir, struct err *err)
 			 api_address(j->api));
 }
 
+/* "24h" for all, "dns=1h" for a service. */
+static int read_keep(struct job *j, struct err *err)
+{
+	const struct opt_list *list = &j->o->keep;
+
+	j->keep = mem_array((size_t)list->n + 1, sizeof(*j->keep));
+	for (int i = 0; i < list->n; i++) {
+		struct store_keep *k = &j->keep[j->n_keep++];
+		const char *time = strchr(list->at[i], '=');
+		int len = time ? (int)(time - list->at[i]) : 0;
+
+		snprintf(k->service, sizeof(k->service), "%.*s", len,
+			 list->at[i]);
+		if (text_to_duration_ns(time ? time + 1 : list->at[i],
+					&k->age_ns) < 0)
+			return err_set(err, ERR_USAGE,
+				       "--store-keep takes a time like 24h, or "
+				       "dns=1h, not \"%s\"", list->at[i]);
+	}
+	return 0;
+}
+
+static unsigned threads_of(const struct options *o)
+{
+	return o->workers ? (unsigned)o->workers
+			  : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static uint64_t at_most(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * One cap for the process: what has a size of its own takes its part, the
+ * open streams have the rest.
+ */
+static void share_memory(struct job *j)
+{
+	const struct options *o = j->o;
+	uint64_t all = o->memory_max, used = PROGRAM_BYTES;
+
+	if (!all)
+		all = (uint64_t)sysconf(_SC_PHYS_PAGES) / 2 *
+		      (uint64_t)sysconf(_SC_PAGESIZE);
+	j->memory_max = all;
+	used += threads_of(o) * (o->queue + 3 * QUEUE_BATCH) * QUEUE_PACKET;
+	if (o->iface)
+		used += o->ring_bytes;
+	used += o->flows_max * 2 * sizeof(uint32_t); /* the tables' buckets */
+	j->share.early = at_most(UINT64_C(256) << 20, all / 8);
+	j->share.fragments = at_most(UINT64_C(64) << 20, all / 32);
+	j->share.parsers = at_most(UINT64_C(256) << 20, all / 8);
+	used += j->share.early + j->share.fragments + j->share.parsers;
+	if (o->store || o->api) {
+		j->share.store = at_most(UINT64_C(64) << 20, all / 16);
+		j->share.cache = at_most(UINT64_C(64) << 20, all / 16);
+		/* What is being written is there twice. */
+		used += 2 * j->share.store + j->share.cache;
+	}
+	j->share.streams = all / 4;
+	if (all > used && all - used > all / 4)
+		j->share.streams = all - used;
+}
+
 static void start_store(struct job *j, struct err *err)
 {
 	struct store_config cfg = STORE_CONFIG_DEFAULT;
+	const struct keeper_config how = {
+		.messages_max = j->o->stream_messages,
+		.live = j->o->iface != NULL,
+	};
 
 	cfg.dir = store_dir(j, err);
 	if (!cfg.dir)
 		return;
 	cfg.payload_max = j->o->content_max;
+	if (j->o->store_max) {
+		cfg.payload_max = at_most(cfg.payload_max,
+					  j->o->store_max / 4 * 3);
+		/* An eighth less: what is journalled is there twice. */
+		cfg.rows_max = j->o->store_max / 32 * 7;
+	}
+	cfg.keep = j->keep;
+	cfg.n_keep = j->n_keep;
 	cfg.stream_max = j->o->stream_content_max;
 	/* Who looks at what is happening now does not wait for a second. */
 	if (j->n_files == 0 && j->o->follow)
 		cfg.commit_ns = LIVE_COMMIT_NS;
-	j->keeper = keeper_new(j->analyze, &cfg, j->o->stream_messages, err);
+	cfg.memory_max = j->share.store;
+	cfg.cache_max = j->share.cache;
+	j->keeper = keeper_new(j->analyze, &cfg, &how, err);
 	if (j->keeper && j->o->api)
 		start_api(j, cfg.dir, err);
 }
@@ -326,7 +416,11 @@ static int start_analysis(struct job *j, struct err *err)
 {
 	const struct options *o = j->o;
 	struct analyze_config cfg = ANALYZE_CONFIG_DEFAULT;
+	struct protocol_config parsers = o->parsers;
 
+	share_memory(j);
+	if (read_keep(j, err) < 0)
+		return err->code;
 	if (read_policy(o, &cfg.flow.policy, err) < 0)
 		return err->code;
 	cfg.flow.flows_max = (uint32_t)o->flows_max;
@@ -349,11 +443,15 @@ static int start_analysis(struct job *j, struct err *err)
 	cfg.matches_max = o->matches;
 	cfg.output = j->output;
 	cfg.output_events = (uint32_t)o->event_queue;
+	cfg.flow.early_total_max = j->share.early;
+	cfg.defrag.bytes_max = j->share.fragments;
+	cfg.memory_max = j->share.streams;
+	parsers.bytes_max = j->share.parsers;
 	j->analyze = analyze_new(&cfg, err);
 	if (j->analyze && (o->store || o->api))
 		start_store(j, err);
 	if (j->analyze && !err->code && !cfg.dump && !o->no_parser)
-		j->parsers = parsers_new(j->analyze, &o->parsers);
+		j->parsers = parsers_new(j->analyze, &parsers);
 	return err->code;
 }
 
@@ -552,7 +650,9 @@ static int run(struct job *j, struct err *err)
 		return err->code;
 	j->health = (struct health){ .analyze = j->analyze,
 				     .input = j->input,
-				     .output = j->output };
+				     .output = j->output,
+				     .keeper = j->keeper,
+				     .memory_max = j->memory_max };
 	health_begin(&j->health);
 	if (serve_metrics(j, err) < 0)
 		return err->code;
@@ -595,6 +695,9 @@ static void end(struct job *j, struct err *err)
 	metrics_free(j->metrics);
 	take_no_more(j, err);
 	api_stop(j->api);
+	if (ran)
+		health_look(&j->health);
+	j->health.keeper = NULL;
 	keeper_end(j->keeper, err->code ? &later : err);
 	remove_own_store(j);
 	if (ran)
@@ -620,6 +723,7 @@ static void end(struct job *j, struct err *err)
 	loop_free(j->loop);
 	free(j->files);
 	free(j->output_path);
+	free(j->keep);
 }
 
 static void analyze(const struct options *o, const struct opt_args *args,
@@ -719,6 +823,13 @@ int cmd_analyze(int argc, char **argv)
 		OPT_TEXT(0, "store", &o.store, "DIR",
 			 "keep streams and their payload there, for weir "
 			 "streams and weir show"),
+		OPT_SIZE(0, "store-max-bytes", &o.store_max,
+			 UINT64_C(16) << 20, UINT64_C(1) << 50,
+			 "the store: all of its files; the oldest streams make "
+			 "room, pinned ones stay"),
+		OPT_LIST(0, "store-keep", &o.keep, "[SERVICE=]TIME",
+			 "the store: streams go so long after their last "
+			 "packet; may be repeated, once a service"),
 		OPT_SIZE(0, "max-stream-content-bytes", &o.content_max,
 			 STORE_PAYLOAD_LEAST, UINT64_C(1) << 50,
 			 "the store: all payload; the oldest makes room"),
@@ -759,6 +870,10 @@ int cmd_analyze(int argc, char **argv)
 			 "MS", "say how it goes so often; 0 is never"),
 		OPT_TEXT(0, "metrics-addr", &o.metrics_addr, "ADDR:PORT",
 			 "serve the same numbers for Prometheus"),
+		OPT_SIZE(0, "memory-max", &o.memory_max, 64 << 20,
+			 UINT64_C(1) << 50,
+			 "of the process, whatever the workers; the quietest "
+			 "streams end (default half of the machine's)"),
 		OPT_UINT(0, "max-flows", &o.flows_max, 1, 16000000, "N",
 			 "flows at once; the quietest goes first"),
 		OPT_UINT(0, "max-half-open-flows", &o.half_open_max, 1,
@@ -858,6 +973,7 @@ int cmd_analyze(int argc, char **argv)
 		status = cmd_exit(cmd.name, &err);
 	}
 	opt_list_release(&o.files);
+	opt_list_release(&o.keep);
 	opt_list_release(&o.substrings);
 	opt_list_release(&o.regexes);
 	opt_list_release(&o.binaries);

@@ -2,9 +2,11 @@
 #include "cmd/analyze_health.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "cmd/analyze_store.h"
 #include "codec/json.h"
 #include "engine/analyze/output.h"
 #include "engine/metrics/metrics.h"
@@ -78,6 +80,18 @@ NUMBER(queue_len, a->queue_packets)
 NUMBER(queue_capacity, a->queue_room)
 NUMBER(busiest_worker, a->busiest)
 NUMBER(busiest_packets, a->busiest_packets)
+NUMBER(streams_bytes, a->streams_bytes)
+NUMBER(resident, s->resident)
+NUMBER(store_streams, s->store.streams)
+NUMBER(store_payload, s->store.payload_bytes)
+NUMBER(store_rows, s->store.rows_bytes)
+NUMBER(store_waiting, s->store.waiting_bytes)
+NUMBER(store_waits, s->store.waits)
+NUMBER(store_dropped, s->store.dropped_bytes)
+NUMBER(store_evicted, s->store.evicted_streams)
+NUMBER(store_removed, s->store.removed_streams)
+NUMBER(store_tags, s->store.dropped_tags)
+NUMBER(store_unkept, s->unkept)
 
 static const struct number numbers[] = {
 	{ "packets", "Packets taken from the source.", true, packets },
@@ -160,9 +174,44 @@ static const struct number numbers[] = {
 	  busiest_worker },
 	{ "busiest_worker_packets", "Packets that it took.", true,
 	  busiest_packets },
+	{ "streams_memory_bytes", "Memory of the open streams, about.", false,
+	  streams_bytes },
+	{ "resident_bytes", "Memory of this process.", false, resident },
+	{ "store_streams", "Streams in the store.", false, store_streams },
+	{ "store_payload_bytes", "Its payload on disk.", false,
+	  store_payload },
+	{ "store_rows_bytes", "Its rows on disk.", false, store_rows },
+	{ "store_waiting_bytes", "What waits in memory to be written.", false,
+	  store_waiting },
+	{ "store_waits", "How often analysis waited for its disk.", true,
+	  store_waits },
+	{ "store_dropped_bytes", "Payload over its caps.", true,
+	  store_dropped },
+	{ "store_evicted_streams", "Streams whose payload made room.", true,
+	  store_evicted },
+	{ "store_removed_streams", "Streams whose rows made room.", true,
+	  store_removed },
+	{ "store_dropped_tags", "Tags over the cap of a stream.", true,
+	  store_tags },
+	{ "store_unkept_streams",
+	  "Streams without an answer that it had no time for.", true,
+	  store_unkept },
 };
 
 enum { NUMBERS = sizeof(numbers) / sizeof(*numbers) };
+
+/* As the kernel counts it; 0 where it does not say. */
+static uint64_t resident_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long long all, resident = 0;
+
+	if (f && fscanf(f, "%llu %llu", &all, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
 
 static void look(struct health *h, struct health_sample *s)
 {
@@ -172,6 +221,9 @@ static void look(struct health *h, struct health_sample *s)
 	analyze_counters(h->analyze, &s->analyze);
 	if (h->input)
 		input_status(h->input, &s->input);
+	if (h->keeper)
+		keeper_counters(h->keeper, &s->store, &s->unkept);
+	s->resident = resident_bytes();
 }
 
 void health_begin(struct health *h)

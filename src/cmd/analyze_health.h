@@ -10,8 +10,10 @@
 
 #include "cmd/analyze_input.h"
 #include "engine/analyze/analyze.h"
+#include "engine/store/store.h"
 
 struct buf;
+struct keeper;
 struct metrics;
 struct output;
 
@@ -20,12 +22,17 @@ struct health_sample {
 	uint64_t at_ns; /* monotonic */
 	struct analyze_counters analyze;
 	struct input_status input;
+	struct store_counters store; /* zeros without a store */
+	uint64_t unkept;	     /* streams that the store never saw */
+	uint64_t resident;	     /* bytes of memory of this process */
 };
 
 struct health {
 	struct analyze *analyze;
 	struct input *input;
 	struct output *output; /* NULL: no lines */
+	struct keeper *keeper; /* NULL: no store */
+	uint64_t memory_max;   /* for the process */
 	struct health_sample now, before;
 };
 

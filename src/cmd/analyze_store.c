@@ -2,6 +2,7 @@
 #include "cmd/analyze_store.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct kept {
 	uint64_t last_index, messages, messages_dropped;
 	const char *tagged;	     /* with this last; a pattern's */
 	struct kept *before, *after; /* of those whose row is old */
-	bool stale;
+	bool stale, begun;
 };
 
 struct keeper_shard {
@@ -33,6 +34,7 @@ struct keeper_shard {
 	int slot; /* in a stream's owners */
 	uint64_t messages_max;
 	struct kept *stale;
+	struct keeper *keeper;
 	bool left; /* what comes now is not of the conversations */
 };
 
@@ -40,6 +42,9 @@ struct keeper {
 	struct analyze *analyze;
 	struct store *store;
 	struct keeper_shard *shards; /* owned */
+	bool live;
+	atomic_uint_fast64_t past; /* streams may have begun before it */
+	atomic_uint_fast64_t unkept;
 };
 
 static struct store_row row_of(const struct stream *s, const struct kept *k)
@@ -63,6 +68,22 @@ static struct store_row row_of(const struct stream *s, const struct kept *k)
 	snprintf(row.service_source, sizeof(row.service_source), "%s",
 		 service_source_name((enum service_source)s->service.source));
 	return row;
+}
+
+/*
+ * The store hears of a stream when there is something to say, or a moment
+ * later: connections without an answer, by the hundred thousand, need not go
+ * through it at the rate at which they come.
+ */
+static void begin(struct keeper_shard *ks, struct kept *k)
+{
+	struct store_row row;
+
+	if (k->begun)
+		return;
+	k->begun = true;
+	row = row_of(k->stream, k);
+	k->in = store_begin(ks->shard, &row);
 }
 
 /* -- rows: not with each packet -------------------------------------------- */
@@ -98,9 +119,13 @@ static void on_settle(void *self)
 
 	while (ks->stale) {
 		struct kept *k = ks->stale;
-		struct store_row row = row_of(k->stream, k);
+		struct store_row row;
 
 		not_stale(ks, k);
+		if (!k->begun && store_pressed(ks->keeper->store))
+			continue;
+		begin(ks, k);
+		row = row_of(k->stream, k);
 		store_update(k->in, &row);
 	}
 }
@@ -116,13 +141,13 @@ static void on_opened(void *self, struct stream *s)
 {
 	struct keeper_shard *ks = self;
 	struct kept *k = mem_alloc(sizeof(*k));
-	struct store_row row;
 
 	k->stream = s;
 	k->last_index = s->flow->first_index;
-	row = row_of(s, k);
-	k->in = store_begin(ks->shard, &row);
 	s->owner[ks->slot] = k;
+	if (s->flow->first_index >= atomic_load(&ks->keeper->past))
+		return;
+	begin(ks, k);
 	s->packets_known = store_packets_known(k->in);
 }
 
@@ -144,6 +169,7 @@ static void on_slice(void *self, struct stream *s, const struct flow_slice *b)
 
 	if (ks->left)
 		return;
+	begin(ks, k);
 	store_append(k->in, b->way, b->offset, b->data,
 		     b->from ? b->from->time_ns : s->flow->last_ns,
 		     b->from ? b->from->index : s->flow->first_index);
@@ -155,8 +181,10 @@ static void on_gap(void *self, struct stream *s, int way, uint64_t offset,
 	struct keeper_shard *ks = self;
 	struct kept *k = s->owner[ks->slot];
 
-	if (!ks->left)
-		store_gap(k->in, way, offset, len, why, time_ns);
+	if (ks->left)
+		return;
+	begin(ks, k);
+	store_gap(k->in, way, offset, len, why, time_ns);
 }
 
 static void on_match(void *self, struct stream *s, int way,
@@ -178,6 +206,7 @@ static void on_match(void *self, struct stream *s, int way,
 	if (ks->left)
 		return;
 	match.pattern = bytes_of_text(match_key(pattern, m->pattern));
+	begin(ks, k);
 	store_match(k->in, &match);
 	if (tag && tag != k->tagged) /* the store knows the others, too */
 		store_tag(k->in, tag);
@@ -185,15 +214,29 @@ static void on_match(void *self, struct stream *s, int way,
 	becomes_stale(ks, k);
 }
 
+/* One that was never answered may go unkept where the source cannot wait. */
+static void end(struct keeper_shard *ks, struct kept *k)
+{
+	struct keeper *all = ks->keeper;
+	struct store_row row;
+
+	if (!k->begun && all->live && store_pressed(all->store)) {
+		atomic_fetch_add(&all->unkept, 1);
+		return;
+	}
+	begin(ks, k);
+	row = row_of(k->stream, k);
+	store_end(k->in, &row);
+}
+
 static void on_closed(void *self, struct stream *s)
 {
 	struct keeper_shard *ks = self;
 	struct kept *k = s->owner[ks->slot];
-	struct store_row row = row_of(s, k);
 
 	not_stale(ks, k);
 	if (!ks->left)
-		store_end(k->in, &row);
+		end(ks, k);
 	s->owner[ks->slot] = NULL;
 	free(k);
 }
@@ -253,6 +296,7 @@ static void on_message(void *self, struct stream *s, const struct message *m)
 		return;
 	}
 	k->messages++;
+	begin(ks, k);
 	fill_message(&to, m);
 	store_message(k->in, &to);
 }
@@ -294,6 +338,8 @@ static int go_on(void *arg, const struct stream_source *source, uint64_t from,
 		free(begins);
 		return err->code;
 	}
+	atomic_store(&k->past, n && begins[n - 1] >= given ? begins[n - 1] + 1
+							   : given);
 	analyze_past(k->analyze, source, given, begins, n);
 	return 0;
 }
@@ -316,6 +362,7 @@ static int hear(struct keeper *k, unsigned worker, uint64_t messages_max,
 	struct keeper_shard *ks = &k->shards[worker];
 	const struct stream_sink sink = {
 		.self = ks,
+		.weight = sizeof(struct kept) + store_stream_weight(),
 		.opened = on_opened,
 		.packet = on_packet,
 		.slice = on_slice,
@@ -327,6 +374,7 @@ static int hear(struct keeper *k, unsigned worker, uint64_t messages_max,
 		.leave = on_leave,
 	};
 
+	ks->keeper = k;
 	ks->shard = store_shard(k->store, (int)worker);
 	ks->messages_max = messages_max;
 	ks->slot = analyze_add_sink(k->analyze, worker, &sink);
@@ -336,7 +384,7 @@ static int hear(struct keeper *k, unsigned worker, uint64_t messages_max,
 }
 
 struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
-			  uint64_t messages_max, struct err *err)
+			  const struct keeper_config *how, struct err *err)
 {
 	struct keeper *k = mem_alloc(sizeof(*k));
 	const struct analyze_marks marks = { k, on_mark };
@@ -344,10 +392,13 @@ struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
 
 	with.shards = (int)analyze_workers(a);
 	k->analyze = a;
+	k->live = how->live;
+	/* A file's rows may be there from an earlier run. */
+	atomic_store(&k->past, how->live ? 0 : UINT64_MAX);
 	k->shards = mem_array((size_t)with.shards, sizeof(*k->shards));
 	k->store = store_open(&with, err);
 	for (int i = 0; k->store && !err->code && i < with.shards; i++)
-		hear(k, (unsigned)i, messages_max, err);
+		hear(k, (unsigned)i, how->messages_max, err);
 	if (err->code == 0) {
 		analyze_hear_marks(a, &marks);
 		return k;
@@ -356,6 +407,13 @@ struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
 	free(k->shards);
 	free(k);
 	return NULL;
+}
+
+void keeper_counters(struct keeper *k, struct store_counters *c,
+		     uint64_t *unkept)
+{
+	store_counters(k->store, c);
+	*unkept = atomic_load(&k->unkept);
 }
 
 static void say(struct store *s)

@@ -15,13 +15,20 @@ struct err;
 struct keeper;
 struct store;
 struct store_config;
+struct store_counters;
 
-/*
- * Before the first packet.  cfg->shards is filled in; of a stream at most
- * messages_max messages are kept.  NULL on failure.
- */
+struct keeper_config {
+	uint64_t messages_max; /* kept of a stream; more are counted */
+	bool live; /* the source does not wait: see the counter `unkept` */
+};
+
+/* Before the first packet.  cfg->shards is filled in.  NULL on failure. */
 struct keeper *keeper_new(struct analyze *a, const struct store_config *cfg,
-			  uint64_t messages_max, struct err *err);
+			  const struct keeper_config *how, struct err *err);
+
+/* Any thread.  `unkept`: streams without an answer that went by unkept. */
+void keeper_counters(struct keeper *k, struct store_counters *c,
+		     uint64_t *unkept);
 
 struct store *keeper_store(struct keeper *k);
 

@@ -32,7 +32,6 @@
 #include "cmd/progress.h"
 #include "cmd/up_state.h"
 #include "engine/spool/reader.h"
-#include "engine/store/store.h"
 #include "engine/supervise/supervise.h"
 #include "sys/loop.h"
 #include "sys/sys.h"
@@ -475,7 +474,7 @@ static int start_analyze(struct up *up, struct err *err)
 		 (unsigned long long)up->store_max);
 	add(&w, "--spool", source);
 	add(&w, "--store", up->state.store);
-	add(&w, "--max-stream-content-bytes", bytes);
+	add(&w, "--store-max-bytes", bytes);
 	add(&w, "--no-events", NULL);
 	add(&w, "--health-interval-ms", "0");
 	add_logs(&w, up);
@@ -634,8 +633,8 @@ int cmd_up(int argc, char **argv)
 			 "make streams of the packets, for weir streams and "
 			 "weir show; --no-analyze leaves that out"),
 		OPT_SIZE(0, "store-max-bytes", &up.store_max,
-			 STORE_PAYLOAD_LEAST, UINT64_C(1) << 50,
-			 "the streams' payload on disk; the oldest makes room"),
+			 UINT64_C(16) << 20, UINT64_C(1) << 50,
+			 "all of the store; the oldest streams make room"),
 		CMD_LOGS_OPTIONS(&up.logs),
 		OPT_END()
 	};

@@ -38,6 +38,7 @@ struct analyze_config {
 	bool dump;		/* a raw_packet event each; no flows */
 	bool inventory;		/* stream_open, _update, _close events */
 	uint64_t streams_max;	/* at once */
+	uint64_t memory_max;	/* bytes of all open streams; 0: no limit */
 	uint32_t preview;	/* bytes kept of each direction's start */
 	uint64_t update_packets, update_bytes; /* 0: never for that reason */
 	struct match_set *patterns; /* a reference is taken; or NULL */
@@ -153,7 +154,7 @@ struct analyze_counters {
 	uint64_t source_gaps, source_lost; /* as the source told */
 	uint64_t queue_dropped;
 	uint64_t events;
-	uint64_t streams, streams_open;
+	uint64_t streams, streams_open, streams_bytes;
 	uint64_t streams_refused; /* flows over streams_max */
 	uint64_t streams_matched;
 	uint64_t slices, slice_bytes;

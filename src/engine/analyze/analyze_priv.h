@@ -36,6 +36,7 @@ struct match_set *patterns_get(struct patterns *p, uint64_t *version,
 struct shared_counts {
 	atomic_uint_fast64_t streams_open;
 	atomic_uint_fast64_t matches;
+	atomic_uint_fast64_t held; /* bytes of memory of the open ones */
 };
 
 /* On its way through all workers; whoever comes last tells and frees it. */

@@ -204,6 +204,7 @@ void analyze_counters(struct analyze *a, struct analyze_counters *c)
 		.workers = a->n,
 		.queue_room = a->n > 1 ? a->cfg.queue_packets : 0,
 		.streams_open = atomic_load(&a->shared.streams_open),
+		.streams_bytes = atomic_load(&a->shared.held),
 		.matches = atomic_load(&a->shared.matches),
 	};
 	memcpy(c->decoded, d.decoded, sizeof(d.decoded));

@@ -21,7 +21,8 @@ enum {
 	SLAB = 256,	 /* streams made at once */
 	HEAD_LEAST = 64, /* bytes of a start, for the service's sake */
 	GUESS_SLICES = 4, /* datagrams of a direction that are looked at */
-	SETTLE_NS = 100000000
+	SETTLE_NS = 100000000,
+	ROOM_WORK = 4 /* flows ended after a packet, when memory is short */
 };
 
 /* Memory that is given out again; what is free is linked by its first bytes. */
@@ -44,6 +45,7 @@ struct shard {
 	uint64_t set_version, set_changes;
 	struct stream_sink sinks[STREAM_SINKS_MAX];
 	int n_sinks;
+	size_t weight; /* bytes that each stream takes at least */
 	struct events events;
 	uint64_t settled_ns; /* monotonic; when the sinks were last told */
 
@@ -205,6 +207,33 @@ static bool has_changed(const struct shard *sh, const struct stream *s)
 		bytes - s->told_bytes >= sh->cfg->update_bytes);
 }
 
+/* -- memory
+ * -------------------------------------------------------------------------- */
+
+static void hold(struct shard *sh, struct stream *s, uint64_t bytes)
+{
+	s->held += bytes;
+	atomic_fetch_add_explicit(&sh->shared->held, bytes,
+				  memory_order_relaxed);
+}
+
+static void let_go(struct shard *sh, struct stream *s)
+{
+	atomic_fetch_sub_explicit(&sh->shared->held, s->held,
+				  memory_order_relaxed);
+}
+
+/* Each packet begins one stream at the most, so this keeps up. */
+static void make_room(struct shard *sh)
+{
+	for (int i = 0; i < ROOM_WORK; i++)
+		if (atomic_load_explicit(&sh->shared->held,
+					 memory_order_relaxed) <=
+			    sh->cfg->memory_max ||
+		    !flow_table_evict(sh->table))
+			return;
+}
+
 /* -- matching
  * ------------------------------------------------------------------------ */
 
@@ -286,13 +315,17 @@ static void feed_patterns(struct shard *sh, struct stream *s,
 	const struct match_sink sink = { sh, on_match };
 	struct stream_way *w = &s->way[slice->way];
 
-	if (!w->match)
+	bool first = !w->match;
+
+	if (first)
 		w->match = match_stream_open(s->patterns);
 	sh->feeding = s;
 	sh->feeding_way = slice->way;
 	sh->feeding_ns = time_ns;
 	match_stream_feed(w->match, sh->scratch, slice->offset, slice->data,
 			  &sink);
+	if (first)
+		hold(sh, s, match_stream_memory(w->match));
 }
 
 static void close_patterns(struct shard *sh, struct stream *s)
@@ -339,20 +372,23 @@ static void on_opened(void *self, struct flow *f)
 	};
 	f->owner = s;
 	take_patterns(sh, s);
+	hold(sh, s, sh->weight);
 	TELL(sh, opened, s);
 	f->packets_known = s->packets_known;
 }
 
 /* Keep the start of a direction, up to the first hole. */
-static bool grow_head(struct shard *sh, struct stream_way *w,
+static bool grow_head(struct shard *sh, struct stream *s, struct stream_way *w,
 		      const struct flow_slice *slice)
 {
 	size_t room = sh->head_size - w->head_len;
 
 	if (!room || slice->offset != w->head_len)
 		return false;
-	if (!w->head)
+	if (!w->head) {
 		w->head = pool_get(&sh->heads, sh->head_size);
+		hold(sh, s, sh->head_size);
+	}
 	if (room > slice->data.len)
 		room = slice->data.len;
 	memcpy(w->head + w->head_len, slice->data.p, room);
@@ -387,7 +423,7 @@ static void on_slice(void *self, struct flow *f, const struct flow_slice *slice)
 		return;
 	w = &s->way[slice->way];
 	w->slices++;
-	grew = grow_head(sh, w, slice);
+	grew = grow_head(sh, s, w, slice);
 	if (w->content.seen < CONTENT_SAMPLE) {
 		content_see(&w->content, slice->data);
 		s->kind = content_of_both(content_kind(&s->way[0].content),
@@ -460,6 +496,7 @@ static void on_closed(void *self, struct flow *f)
 	announce(sh, s, f->opener, NULL);
 	tell_closed(sh, s);
 	tell_stream(sh, "stream_close", s, f->opener, NULL);
+	let_go(sh, s);
 	pool_put(&sh->heads, s->way[0].head);
 	pool_put(&sh->heads, s->way[1].head);
 	pool_put(&sh->streams, s);
@@ -508,6 +545,7 @@ struct shard *shard_new(const struct shard_config *cfg, struct err *err)
 	sh->cfg = cfg->cfg;
 	sh->shared = cfg->shared;
 	sh->number = cfg->number;
+	sh->weight = sizeof(struct stream) + flow_table_weight();
 	sh->head_size =
 		cfg->cfg->preview > HEAD_LEAST ? cfg->cfg->preview : HEAD_LEAST;
 	events_init(&sh->events, cfg->cfg->output, cfg->cfg->output_events);
@@ -542,6 +580,7 @@ int shard_add_sink(struct shard *sh, const struct stream_sink *sink)
 	if (sh->n_sinks == STREAM_SINKS_MAX)
 		return -1;
 	sh->sinks[sh->n_sinks] = *sink;
+	sh->weight += sink->weight;
 	return sh->n_sinks++;
 }
 
@@ -557,6 +596,8 @@ void shard_packet(struct shard *sh, uint32_t linktype, const struct decoded *d,
 	sh->linktype = linktype;
 	flow_table_clock(sh->table, now_ns);
 	flow_table_packet(sh->table, d, p);
+	if (sh->cfg->memory_max)
+		make_room(sh);
 }
 
 void shard_lost(struct shard *sh, uint64_t now_ns)

@@ -64,12 +64,14 @@ struct stream {
 	const char *told_service;
 	uint64_t told_packets, told_bytes;
 
-	void *home; /* its shard */
+	uint64_t held; /* bytes of memory, about */
+	void *home;    /* its shard */
 };
 
 /* Any call may be NULL. */
 struct stream_sink {
 	void *self;
+	size_t weight; /* bytes of memory that it keeps of an open stream */
 	void (*opened)(void *self, struct stream *s);
 	void (*packet)(void *self, struct stream *s, int way,
 		       const struct flow_packet *p);

@@ -213,6 +213,10 @@ void flow_table_settle(struct flow_table *t);
  */
 void flow_table_finish(struct flow_table *t);
 
+/* End the flow that the table can spare best; false: there is none. */
+bool flow_table_evict(struct flow_table *t);
+size_t flow_table_weight(void); /* bytes of memory that a flow takes */
+
 /* The first packet of the oldest flow that is open; `none` where none is. */
 uint64_t flow_table_oldest(const struct flow_table *t, uint64_t none);
 

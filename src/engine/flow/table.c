@@ -304,7 +304,7 @@ static void end_idle(struct flow_table *t, int work)
 }
 
 /* Closed ones go first, then half-open, then the quietest. */
-static void evict_one(struct flow_table *t)
+bool flow_table_evict(struct flow_table *t)
 {
 	static const enum list order[] = { LIST_CLOSED, LIST_HALF_OPEN,
 					   LIST_OPEN };
@@ -316,8 +316,14 @@ static void evict_one(struct flow_table *t)
 			continue;
 		t->counters.evicted++;
 		end_flow(t, &t->entries[oldest], FLOW_END_EVICTED);
-		return;
+		return true;
 	}
+	return false;
+}
+
+size_t flow_table_weight(void)
+{
+	return sizeof(struct entry) + sizeof(uint32_t);
 }
 
 /* -- packets --------------------------------------------------------------------------- */
@@ -357,7 +363,7 @@ static struct entry *open_flow(struct flow_table *t, uint32_t hash,
 	struct entry *e = fresh_entry(t);
 
 	if (!e) {
-		evict_one(t);
+		flow_table_evict(t);
 		e = fresh_entry(t);
 	}
 	*e = (struct entry){

@@ -93,6 +93,8 @@ const char store_columns[] =
 	"address_a,address_b,service,service_source,origin,"
 	"runs_a,runs_b,runs_turns";
 
+#define TAGS_MAX_TEXT "256" /* STORE_TAGS_MAX */
+
 /* What else is kept: how its row is written, and its shape. */
 static const struct {
 	const char *sql;
@@ -106,7 +108,9 @@ static const struct {
 	[ROW_MATCH] = { "INSERT OR IGNORE INTO matches VALUES"
 			"(?,?,?,?,?,?,?,?)",
 			4, 3 },
-	[ROW_TAG] = { "INSERT OR IGNORE INTO tags VALUES(?,?)", 0, 1 },
+	[ROW_TAG] = { "INSERT OR IGNORE INTO tags SELECT ?1,?2 WHERE (SELECT "
+		      "count(*) FROM tags WHERE stream=?1)<" TAGS_MAX_TEXT,
+		      0, 1 },
 };
 
 static const char tables[] =
@@ -220,6 +224,8 @@ static int prepare_all(struct rows *r, struct err *err)
 		   "evicted=?5 WHERE id=?1", err);
 	r->put_position = rows_prepare(
 		r, "INSERT OR REPLACE INTO positions VALUES(?,?,?)", err);
+	r->has_tag = rows_prepare(
+		r, "SELECT 1 FROM tags WHERE stream=? AND tag=?", err);
 	for (int i = 0; i < ROW_KINDS; i++)
 		r->put[i] = rows_prepare(r, kinds[i].sql, err);
 	free(insert);
@@ -233,8 +239,9 @@ static int create(struct rows *r, struct err *err)
 	int rc;
 
 	rc = rows_run(r, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
-			 "PRAGMA cache_size=-65536;"
-			 "PRAGMA wal_autocheckpoint=4000;", err);
+			 "PRAGMA temp_store=MEMORY;"
+			 "PRAGMA wal_autocheckpoint=2000;"
+			 "PRAGMA journal_size_limit=16777216;", err);
 	if (rc == 0)
 		rc = rows_number(r, "PRAGMA user_version", &version, err);
 	if (rc == 0 && version && version != VERSION)
@@ -254,6 +261,16 @@ static int create(struct rows *r, struct err *err)
 	return rc;
 }
 
+void rows_set_cache(struct rows *r, uint64_t bytes)
+{
+	struct err err = ERR_NONE;
+	char *sql = mem_format("PRAGMA cache_size=-%llu",
+			       (unsigned long long)(bytes / 1024));
+
+	rows_run(r, sql, &err);
+	free(sql);
+}
+
 int rows_open(struct rows *r, const char *path, bool writer, struct err *err)
 {
 	int flags = writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
@@ -268,7 +285,7 @@ int rows_open(struct rows *r, const char *path, bool writer, struct err *err)
 	rc = writer ? create(r, err) : 0;
 	if (rc == 0)
 		rc = writer ? prepare_all(r, err) : prepare_get(r, err);
-	if (rc == 0)
+	if (rc == 0 && writer)
 		rc = rows_number(r, "SELECT count(*) FROM streams",
 				 &r->streams, err);
 	return rc;
@@ -280,6 +297,7 @@ void rows_close(struct rows *r)
 	sqlite3_finalize(r->get_stream);
 	sqlite3_finalize(r->set_runs);
 	sqlite3_finalize(r->put_position);
+	sqlite3_finalize(r->has_tag);
 	for (int i = 0; i < ROW_KINDS; i++)
 		sqlite3_finalize(r->put[i]);
 	sqlite3_close(r->db); /* what was not committed never was */
@@ -468,21 +486,35 @@ void row_text(struct buf *b, struct bytes text)
 	put_bytes(b, text);
 }
 
+/* It was not put: it is there already, or there are too many. */
+static void count_tag(struct rows *r, uint64_t stream, struct bytes tag)
+{
+	sqlite3_stmt *st = r->has_tag;
+
+	sqlite3_bind_int64(st, 1, (int64_t)stream);
+	sqlite3_bind_text(st, 2, (const char *)tag.p, (int)tag.len,
+			  SQLITE_STATIC);
+	r->dropped_tags += sqlite3_step(st) != SQLITE_ROW;
+	sqlite3_reset(st);
+}
+
 int rows_put_rest(struct rows *r, struct bytes rest, struct err *err)
 {
 	struct cursor c = cursor_on(rest);
 
 	while (c.len) {
 		int kind = get_u8(&c), at = 1;
+		uint64_t stream = get_le64(&c);
+		struct bytes text = { 0 };
 		sqlite3_stmt *st;
 
 		assert(kind < ROW_KINDS);
 		st = r->put[kind];
-		for (int i = 0; i < kinds[kind].n_numbers + 1; i++)
+		sqlite3_bind_int64(st, at++, (int64_t)stream);
+		for (int i = 0; i < kinds[kind].n_numbers; i++)
 			sqlite3_bind_int64(st, at++, (int64_t)get_le64(&c));
 		for (int i = 0; i < kinds[kind].n_texts; i++) {
-			struct bytes text = get_bytes(&c, get_le16(&c));
-
+			text = get_bytes(&c, get_le16(&c));
 			sqlite3_bind_text(st, at++,
 					  text.len ? (const char *)text.p : "",
 					  (int)text.len, SQLITE_STATIC);
@@ -490,6 +522,8 @@ int rows_put_rest(struct rows *r, struct bytes rest, struct err *err)
 		assert(!c.short_);
 		if (finish(r, st, err) < 0)
 			return err->code;
+		if (kind == ROW_TAG && !sqlite3_changes(r->db))
+			count_tag(r, stream, text);
 	}
 	return 0;
 }
@@ -625,17 +659,18 @@ int rows_get_position(struct rows *r, struct store_position *p,
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : rows_failed(r, err);
 }
 
-int rows_remove_oldest(struct rows *r, uint64_t n, uint64_t *removed,
-		       struct err *err)
+int rows_remove(struct rows *r, const char *condition, uint64_t n,
+		uint64_t *removed, struct err *err)
 {
 	static const char *const from[] = { "gaps", "messages", "matches",
 					    "tags", "marks" };
 	char *sql = mem_format(
 		"CREATE TEMP TABLE IF NOT EXISTS gone(id INTEGER PRIMARY KEY);"
 		"DELETE FROM temp.gone;INSERT INTO temp.gone SELECT id FROM "
-		"streams WHERE over AND id NOT IN (SELECT stream FROM "
-		"marks WHERE pinned) ORDER BY first_ns,id LIMIT %lld",
-		(long long)n);
+		"streams WHERE (%s) AND (over OR NOT is_live(id)) AND id NOT "
+		"IN (SELECT stream FROM marks WHERE pinned) "
+		"ORDER BY first_ns,id LIMIT %lld",
+		condition, (long long)n);
 	int rc = rows_run(r, sql, err);
 
 	free(sql);
@@ -649,6 +684,39 @@ int rows_remove_oldest(struct rows *r, uint64_t n, uint64_t *removed,
 		rc = rows_run(r, "DELETE FROM streams WHERE id IN (SELECT id "
 				 "FROM temp.gone)", err);
 	*removed = rc == 0 ? (uint64_t)sqlite3_changes64(r->db) : 0;
-	r->changed = true;
+	r->streams -= *removed;
+	r->changed |= *removed > 0;
 	return rc;
+}
+
+static void is_live(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	const struct rows *r = sqlite3_user_data(c);
+
+	(void)n;
+	sqlite3_result_int(c, r->live(r->live_arg,
+				      (uint64_t)sqlite3_value_int64(v[0])));
+}
+
+int rows_know_live(struct rows *r, bool (*fn)(void *arg, uint64_t id),
+		   void *arg, struct err *err)
+{
+	r->live = fn;
+	r->live_arg = arg;
+	if (sqlite3_create_function(r->db, "is_live", 1, SQLITE_UTF8, r,
+				    is_live, NULL, NULL) != SQLITE_OK)
+		return rows_failed(r, err);
+	return 0;
+}
+
+/* Pages that are free are used again before the file grows. */
+int rows_bytes(struct rows *r, uint64_t *bytes, struct err *err)
+{
+	uint64_t pages, unused = 0, size = 0;
+
+	if (rows_number(r, "PRAGMA page_count", &pages, err) == 0 &&
+	    rows_number(r, "PRAGMA freelist_count", &unused, err) == 0)
+		rows_number(r, "PRAGMA page_size", &size, err);
+	*bytes = (pages - unused) * size;
+	return err->code;
 }

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "sys/sys.h"
 
-enum { BUCKETS_FIRST = 1024 };
+enum { BUCKETS_FIRST = 1024, TAGS_GIVEN = 16 };
 
 /* -- the table of a shard ------------------------------------------------------- */
 
@@ -137,6 +137,11 @@ static int load_positions(struct store *s, struct err *err)
 	return err->code;
 }
 
+static bool is_live(void *arg, uint64_t id)
+{
+	return store_find_live(arg, id) != NULL;
+}
+
 static int open_all(struct store *s, struct err *err)
 {
 	char *path = mem_format("%s/store.db", s->dir);
@@ -145,6 +150,13 @@ static int open_all(struct store *s, struct err *err)
 	if (take_lock(s, err) == 0)
 		rows_open(&s->rows, path, true, err);
 	free(path);
+	if (err->code == 0)
+		rows_know_live(&s->rows, is_live, s, err);
+	if (err->code == 0)
+		rows_number(&s->rows, "SELECT max(first_ns) FROM streams",
+			    &s->newest_ns, err);
+	if (err->code == 0)
+		rows_set_cache(&s->rows, s->cfg.cache_max);
 	if (err->code == 0)
 		rows_number(&s->rows, "SELECT next FROM payload", &next, err);
 	if (err->code == 0)
@@ -183,6 +195,9 @@ struct store *store_open(const struct store_config *cfg, struct err *err)
 				 ? mem_text(cfg->payload_dir)
 				 : mem_format("%s/payload", cfg->dir);
 	s->flush_at = s->cfg.memory_max / 2;
+	s->keep = mem_array(cfg->n_keep + 1, sizeof(*s->keep));
+	for (size_t i = 0; i < cfg->n_keep; i++)
+		s->keep[i] = cfg->keep[i];
 	pthread_mutex_init(&s->rows_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	s->shards = mem_array((size_t)s->cfg.shards, sizeof(*s->shards));
@@ -234,6 +249,7 @@ void store_close(struct store *s)
 	free(s->shards);
 	free(s->positions);
 	free(s->put);
+	free(s->keep);
 	free(s->due);
 	free(s->dir);
 	pthread_mutex_destroy(&s->rows_lock);
@@ -361,6 +377,9 @@ static struct store_stream *begin_again(struct store_shard *sh, uint64_t id)
 	pthread_mutex_lock(&sh->lock);
 	st = shard_find(sh, id);
 	if (st) {
+		if (st->ended)
+			atomic_fetch_sub(&sh->store->waiting,
+					 store_stream_weight());
 		st->ended = false;
 		st->known_packets = packets_of(&st->row);
 		st->known_over = true;
@@ -425,6 +444,18 @@ struct store_stream *store_begin(struct store_shard *sh,
 	stream_touch(st);
 	pthread_mutex_unlock(&sh->lock);
 	return st;
+}
+
+bool store_pressed(const struct store *s)
+{
+	return atomic_load_explicit(&s->waiting, memory_order_relaxed) >
+	       s->cfg.memory_max / 4 * 3;
+}
+
+size_t store_stream_weight(void)
+{
+	/* With its first extents, of both ways and the turns. */
+	return sizeof(struct store_stream) + WAYS * 4 * sizeof(struct extent);
 }
 
 uint64_t store_packets_known(const struct store_stream *st)
@@ -705,6 +736,11 @@ void store_tag(struct store_stream *st, const char *tag)
 
 	if (!st)
 		return;
+	/* Doubles are sorted out when they are written, up to a point. */
+	if (st->n_tags++ >= TAGS_GIVEN * STORE_TAGS_MAX) {
+		atomic_fetch_add(&st->shard->store->dropped_tags, 1);
+		return;
+	}
 	start = begin_row(st, ROW_TAG);
 	row_text(&st->shard->rows, bytes_of_text(tag));
 	end_row(st, start);
@@ -746,6 +782,9 @@ void store_end(struct store_stream *st, const struct store_row *row)
 	sh = st->shard;
 	pthread_mutex_lock(&sh->lock);
 	take_row(st, row);
+	/* From now on it only waits to be written. */
+	if (!st->ended)
+		count_waiting(sh->store, store_stream_weight());
 	st->ended = true;
 	st->row.over = 1;
 	stream_touch(st); /* the writer lets it go, so it must look at it */
@@ -826,4 +865,5 @@ void store_counters(struct store *s, struct store_counters *c)
 	c->skipped_bytes = atomic_load(&s->skipped);
 	c->differing_bytes = atomic_load(&s->differing);
 	c->waits = atomic_load(&s->waits);
+	c->dropped_tags += atomic_load(&s->dropped_tags);
 }

@@ -31,6 +31,12 @@ struct sys;
 
 enum { STORE_ORIGIN = 16, STORE_TEXT_MAX = 4096 };
 
+/* Streams go when their last packet is so much older than the newest. */
+struct store_keep {
+	char service[32]; /* "": all services that no other one names */
+	uint64_t age_ns;
+};
+
 struct store_config {
 	struct sys *sys;	 /* of the payload files; NULL: the machine's */
 	const char *dir;	 /* of the rows, which SQLite writes itself */
@@ -39,17 +45,26 @@ struct store_config {
 	uint64_t memory_max;  /* bytes not written yet, of all shards */
 	uint64_t stream_max;  /* payload kept of one stream */
 	uint64_t streams_max; /* rows; the oldest go first */
+	uint64_t rows_max;    /* bytes that they take on disk; 0: no limit */
+	const struct store_keep *keep; /* copied; see below */
+	size_t n_keep;
+	uint64_t cache_max;   /* bytes of the database in memory */
 	uint64_t commit_ns;   /* rows are shown to other processes this often */
 	int shards;
 };
 
-enum { STORE_PAYLOAD_LEAST = 2 << 20, STORE_SHARDS_MAX = 64 };
+enum {
+	STORE_PAYLOAD_LEAST = 2 << 20,
+	STORE_SHARDS_MAX = 64,
+	STORE_TAGS_MAX = 256
+};
 
 #define STORE_CONFIG_DEFAULT                                                   \
 	((struct store_config){ .payload_max = UINT64_C(16) << 30,             \
 				.memory_max = UINT64_C(64) << 20,              \
 				.stream_max = UINT64_C(1) << 30,               \
 				.streams_max = 10000000,                       \
+				.cache_max = UINT64_C(64) << 20,               \
 				.commit_ns = UINT64_C(1000000000),             \
 				.shards = 1 })
 
@@ -130,6 +145,13 @@ struct store_shard *store_shard(struct store *s, int n);
 struct store_stream *store_begin(struct store_shard *sh,
 				 const struct store_row *row);
 
+/*
+ * Much waits for the disk: who cannot wait begins no stream now that has
+ * nothing to say yet.
+ */
+bool store_pressed(const struct store *s);
+size_t store_stream_weight(void); /* bytes of memory of an open stream */
+
 /* How many packets it had when an earlier run saw its end; 0: none did. */
 uint64_t store_packets_known(const struct store_stream *st);
 
@@ -157,6 +179,7 @@ struct store_match {
 	struct bytes name, content;
 };
 void store_match(struct store_stream *st, const struct store_match *m);
+/* A stream has up to STORE_TAGS_MAX tags; more are counted only. */
 void store_tag(struct store_stream *st, const char *tag);
 
 /* The row as it is now; cheap, written with the next batch. */
@@ -185,6 +208,7 @@ int store_with_rows(struct store *s,
 struct store_counters {
 	uint64_t streams;	/* rows */
 	uint64_t payload_bytes; /* on disk, all files */
+	uint64_t rows_bytes;	/* in use in the database */
 	uint64_t waiting_bytes; /* in memory, and the most ever */
 	uint64_t waiting_peak;
 	uint64_t dropped_bytes; /* over a cap, or after a failure */
@@ -193,6 +217,7 @@ struct store_counters {
 	uint64_t skipped_bytes;	  /* given again after a restart */
 	uint64_t differing_bytes; /* of those: not what is there */
 	uint64_t waits;		  /* appends that waited for the disk */
+	uint64_t dropped_tags;	  /* over STORE_TAGS_MAX */
 };
 void store_counters(struct store *s, struct store_counters *c);
 

@@ -56,6 +56,7 @@ struct store_stream {
 	bool known_over;	/* it ended with them */
 	bool dirty, ended, ended_taken;
 	bool stored; /* it has a row; the writer's */
+	uint32_t n_tags; /* given, doubles too */
 	size_t due;  /* its place in the list of rows to be put, from 1 */
 	struct store_stream *next_dirty;
 	struct store_stream *next_same; /* in a bucket of the table */
@@ -146,9 +147,12 @@ struct rows {
 	sqlite3 *db;
 	char *path;
 	bool changed; /* since the last commit */
+	uint64_t dropped_tags;
+	bool (*live)(void *arg, uint64_t id);
+	void *live_arg;
 	uint64_t streams;
 	sqlite3_stmt *put_stream, *get_stream, *set_runs, *put_position;
-	sqlite3_stmt *put[ROW_KINDS];
+	sqlite3_stmt *has_tag, *put[ROW_KINDS];
 };
 
 /* What a stream's row needs besides struct store_row. */
@@ -157,6 +161,7 @@ struct row_runs {
 };
 
 int rows_open(struct rows *r, const char *path, bool writer, struct err *err);
+void rows_set_cache(struct rows *r, uint64_t bytes);
 void rows_close(struct rows *r);
 int rows_commit(struct rows *r, struct err *err);
 int rows_put_stream(struct rows *r, const struct store_row *row,
@@ -183,9 +188,16 @@ int rows_get_firsts(struct rows *r, const uint8_t *origin, uint64_t from,
 		    uint64_t **firsts, size_t *n, struct err *err);
 int rows_get_gaps(struct rows *r, uint64_t id, int way, struct way *w,
 		  struct err *err);
-/* Take `n` of the oldest closed, unpinned streams away. */
-int rows_remove_oldest(struct rows *r, uint64_t n, uint64_t *removed,
-		       struct err *err);
+/*
+ * Take away up to `n` of the oldest unpinned streams that nobody writes, with
+ * all that is kept of them: of those that fulfil a condition on the columns.
+ */
+int rows_remove(struct rows *r, const char *condition, uint64_t n,
+		uint64_t *removed, struct err *err);
+/* SQL may ask is_live(id). */
+int rows_know_live(struct rows *r, bool (*fn)(void *arg, uint64_t id),
+		   void *arg, struct err *err);
+int rows_bytes(struct rows *r, uint64_t *bytes, struct err *err);
 int rows_number(struct rows *r, const char *sql, uint64_t *v,
 		struct err *err);
 int rows_run(struct rows *r, const char *sql, struct err *err);
@@ -229,10 +241,27 @@ struct store {
 	struct store_position *positions; /* as of the opening */
 	size_t n_positions;
 	struct store_counters own, counters; /* the writer's; published */
+	struct store_keep *keep;   /* owned */
+	uint64_t newest_ns;	   /* last packet of any stream */
+	uint64_t retained_ns;	   /* monotonic; of the last look */
+	uint64_t swept;		   /* removed_streams, when payload was swept */
 	struct store_stream **due; /* rows to be put with the commit; owned */
 	size_t n_due, due_room;
-	atomic_uint_fast64_t dropped, skipped, differing, waits, peak;
+	atomic_uint_fast64_t dropped, skipped, differing, waits, peak,
+		dropped_tags;
 };
+
+/* -- retain.c: what may stay; both with the writer's thread -------------------- */
+
+/* Rows over a cap or too old go; rows_lock held. */
+int retain_rows(struct store *s, struct err *err);
+/* Segments that hold nothing any more go with the next commit. */
+int retain_payload(struct store *s, struct err *err);
+
+uint64_t store_mono_ns(void);
+struct store_stream *store_find_live(struct store *s, uint64_t id);
+/* Does anything that is kept lie in it? */
+bool writer_segment_needed(struct store *s, const struct segment *seg);
 
 int writer_start(struct store *s, struct err *err);
 void writer_stop(struct store *s);

@@ -148,6 +148,8 @@ static int put_row(struct store *s, struct store_stream *st,
 	struct row_runs runs;
 
 	snapshot(st, &row);
+	if (row.flow.last_ns > s->newest_ns)
+		s->newest_ns = row.flow.last_ns;
 	for (int i = 0; i < WAYS; i++) {
 		runs_of(&st->way[i].disk, &bufs[i]);
 		runs.way[i] = buf_bytes(&bufs[i]);
@@ -176,7 +178,7 @@ static int put_due(struct store *s, struct err *err)
 
 /* -- making room ------------------------------------------------------------------------ */
 
-static struct store_stream *find_live(struct store *s, uint64_t id)
+struct store_stream *store_find_live(struct store *s, uint64_t id)
 {
 	struct store_stream *st = NULL;
 
@@ -304,7 +306,7 @@ static int clear_stored(struct store *s, const struct extent_head *h,
 static int clear_extent(struct store *s, const struct extent_head *h,
 			const struct extent *place, struct err *err)
 {
-	struct store_stream *st = find_live(s, h->id);
+	struct store_stream *st = store_find_live(s, h->id);
 	struct extent *e;
 
 	if (!st)
@@ -344,6 +346,47 @@ static int clear_segment(struct store *s, const struct segment *seg,
 	return err->code;
 }
 
+static bool is_needed(struct store *s, const struct extent_head *h,
+		      const struct extent *place)
+{
+	struct extents lists[WAYS] = { { 0 } };
+	struct store_stream *st = store_find_live(s, h->id);
+	struct err err = ERR_NONE;
+	struct store_row row;
+	bool needed;
+
+	if (st)
+		return find_extent(&st->way[h->way].disk, h->pos, place);
+	needed = load_lists(s, h->id, &row, lists, &err) &&
+		 find_extent(&lists[h->way], h->pos, place);
+	for (int i = 0; i < WAYS; i++)
+		free(lists[i].at);
+	return needed || err.code;
+}
+
+bool writer_segment_needed(struct store *s, const struct segment *seg)
+{
+	struct err err = ERR_NONE;
+	struct buf all = { 0 };
+	uint64_t at = SEGMENT_HEADER;
+	bool needed = payload_load(&s->payload, seg, &all, &err) < 0;
+
+	while (!needed && at + EXTENT_HEADER <= all.len) {
+		struct extent_head h;
+		struct extent place = {
+			.segment = seg->number,
+			.offset = (uint32_t)at + EXTENT_HEADER,
+		};
+
+		if (extent_head_parse(buf_from(&all, (size_t)at), &h) < 0)
+			break;
+		needed = is_needed(s, &h, &place);
+		at += EXTENT_HEADER + (uint64_t)h.cap;
+	}
+	buf_release(&all);
+	return needed;
+}
+
 static int put_next_segment(struct store *s, struct err *err)
 {
 	char *sql = mem_format("DELETE FROM payload;"
@@ -352,20 +395,6 @@ static int put_next_segment(struct store *s, struct err *err)
 	int rc = rows_run(&s->rows, sql, err);
 
 	free(sql);
-	return rc;
-}
-
-static int bound_rows(struct store *s, struct err *err)
-{
-	uint64_t over, removed = 0;
-	int rc;
-
-	if (s->rows.streams <= s->cfg.streams_max)
-		return 0;
-	over = s->rows.streams - s->cfg.streams_max;
-	rc = rows_remove_oldest(&s->rows, over, &removed, err);
-	s->rows.streams -= removed;
-	s->own.removed_streams += removed;
 	return rc;
 }
 
@@ -380,7 +409,7 @@ static int commit(struct store *s, const struct positions *p, struct err *err)
 	for (size_t i = 0; rc == 0 && p && i < p->n; i++)
 		rc = rows_put_position(&s->rows, &p->at[i], err);
 	if (rc == 0)
-		rc = bound_rows(s, err);
+		rc = retain_rows(s, err);
 	if (rc == 0 && s->rows.changed)
 		rc = put_next_segment(s, err);
 	if (rc == 0)
@@ -523,6 +552,9 @@ static void let_go(struct batch *b)
 		gone = st->ended && st->ended_taken && !st->dirty;
 		if (gone)
 			shard_forget(sh, st);
+		if (gone)
+			atomic_fetch_sub(&sh->store->waiting,
+					 store_stream_weight());
 		pthread_mutex_unlock(&sh->lock);
 		if (gone)
 			stream_free(st);
@@ -544,7 +576,8 @@ static void write_round(struct store *s, bool all, bool with_commit,
 	hand_all_over(s, &b);
 	if (!atomic_load(&s->has_failed) &&
 	    (put_rows(s, &b, all || with_commit, &err) < 0 ||
-	     (with_commit && commit(s, p, &err) < 0)))
+	     (with_commit && (retain_payload(s, &err) < 0 ||
+			      commit(s, p, &err) < 0))))
 		fail(s, &err);
 	let_go(&b);
 	for (int i = 0; i < s->cfg.shards; i++)
@@ -572,14 +605,6 @@ static bool wait_for_work(struct store *s, const struct timespec *until)
 	return false;
 }
 
-static uint64_t mono_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
-}
-
 /* A slow disk, or very many rows, must not keep us committing all the time. */
 static struct timespec next_commit(const struct store *s, uint64_t took_ns)
 {
@@ -587,7 +612,7 @@ static struct timespec next_commit(const struct store *s, uint64_t took_ns)
 
 	if (wait < took_ns * PAUSE)
 		wait = took_ns * PAUSE;
-	at = mono_ns() + wait;
+	at = store_mono_ns() + wait;
 	return (struct timespec){ (time_t)(at / NS), (long)(at % NS) };
 }
 
@@ -604,6 +629,7 @@ static struct positions take_positions(struct store *s)
 static void publish(struct store *s)
 {
 	s->own.streams = s->rows.streams;
+	s->own.dropped_tags = s->rows.dropped_tags;
 	s->own.payload_bytes = s->payload.bytes;
 	s->counters = s->own;
 }
@@ -620,7 +646,7 @@ static void *run_writer(void *arg)
 		uint64_t asked = s->asked, answered = s->answered;
 		uint64_t commits = s->asked_commits;
 		struct positions p = { 0 };
-		uint64_t begun = mono_ns();
+		uint64_t begun = store_mono_ns();
 		bool with_commit;
 
 		stop = s->stop;
@@ -631,7 +657,7 @@ static void *run_writer(void *arg)
 		write_round(s, asked > answered, with_commit, &p);
 		free(p.at);
 		if (with_commit)
-			until = next_commit(s, mono_ns() - begun);
+			until = next_commit(s, store_mono_ns() - begun);
 		pthread_mutex_lock(&s->lock);
 		publish(s);
 		s->answered = asked;
