@@ -395,9 +395,9 @@ static void start_store(struct job *j, struct err *err)
 	cfg.payload_max = j->o->content_max;
 	if (j->o->store_max) {
 		cfg.payload_max = at_most(cfg.payload_max,
-					  j->o->store_max / 4 * 3);
-		/* An eighth less: what is journalled is there twice. */
-		cfg.rows_max = j->o->store_max / 32 * 7;
+					  j->o->store_max / 8 * 5);
+		/* The rest: what is journalled is there twice. */
+		cfg.rows_max = j->o->store_max / 8 * 2;
 	}
 	cfg.keep = j->keep;
 	cfg.n_keep = j->n_keep;

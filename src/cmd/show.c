@@ -140,19 +140,6 @@ static void converse(struct show *s)
 		putchar('\n');
 }
 
-static int read_id(const char *text, uint64_t *id, struct err *err)
-{
-	char *end;
-
-	*id = strtoull(text, &end, 16);
-	if (!isxdigit((unsigned char)*text) || *end || end - text > 16)
-		return err_set(err, ERR_USAGE,
-			       "a stream's id has up to 16 hexadecimal digits, "
-			       "as weir streams prints it; \"%s\" is none",
-			       text);
-	return 0;
-}
-
 static void decode(struct show *s)
 {
 	struct show_decoded how = {
@@ -181,7 +168,7 @@ static void run(struct show *s, const char *text, struct err *err)
 		 strcmp(s->direction, "b") != 0)
 		err_set(err, ERR_USAGE, "--direction takes a or b, not \"%s\"",
 			s->direction);
-	else if (read_id(text, &id, err) == 0)
+	else if (store_read_id(text, &id, err) == 0)
 		s->view = store_view_open(
 			NULL, s->dir ? s->dir : store_dir_default(), NULL,
 			err);

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/store_text.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <time.h>
 
+#include "base/err.h"
 #include "base/text.h"
 #include "engine/store/store.h"
+
+int store_read_id(const char *text, uint64_t *id, struct err *err)
+{
+	char *end;
+
+	*id = strtoull(text, &end, 16);
+	if (!isxdigit((unsigned char)*text) || *end || end - text > 16)
+		return err_set(err, ERR_USAGE,
+			       "a stream's id has up to 16 hexadecimal digits, "
+			       "as weir streams prints it; \"%s\" is none",
+			       text);
+	return 0;
+}
 
 char *store_endpoint(char out[ENDPOINT_TEXT], const struct store_row *row,
 		     int end)

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 
+struct err;
 struct store_row;
 
 void store_row_line(FILE *out, const struct store_row *row);
@@ -17,6 +18,9 @@ void store_row_json(FILE *out, const struct store_row *row);
 /* With more members behind its own: `more` is what stands inside of {}. */
 void store_row_json_with(FILE *out, const struct store_row *row,
 			 struct bytes more);
+
+/* An id as store_row_line() prints it; ERR_USAGE. */
+int store_read_id(const char *text, uint64_t *id, struct err *err);
 
 /* "10.0.0.1:80" or "[2001:db8::1]:80"; returns out. */
 enum { ENDPOINT_TEXT = 64 };

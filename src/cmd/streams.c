@@ -13,7 +13,7 @@
 #include "engine/store/view.h"
 
 struct streams {
-	const char *dir, *service;
+	const char *dir, *service, *pin, *unpin;
 	uint64_t limit;
 	bool json;
 };
@@ -27,6 +27,15 @@ static int on_row(void *arg, const struct store_row *row)
 	else
 		store_row_line(stdout, row);
 	return ferror(stdout);
+}
+
+static void pin(const struct streams *o, struct err *err)
+{
+	const char *dir = o->dir ? o->dir : store_dir_default();
+	uint64_t id;
+
+	if (store_read_id(o->pin ? o->pin : o->unpin, &id, err) == 0)
+		store_outside_pin(dir, id, o->pin != NULL, err);
 }
 
 static void run(struct streams *o, struct err *err)
@@ -49,6 +58,10 @@ int cmd_streams(int argc, char **argv)
 			 "only streams of this service, like http"),
 		OPT_UINT('n', "limit", &o.limit, 0, UINT64_MAX, "N",
 			 "how many at the most; 0 is all"),
+		OPT_TEXT(0, "pin", &o.pin, "ID",
+			 "list nothing; keep this stream whatever makes room"),
+		OPT_TEXT(0, "unpin", &o.unpin, "ID",
+			 "list nothing; let it go like others"),
 		OPT_FLAG(0, "json", &o.json, "one JSON object a line"),
 		OPT_END()
 	};
@@ -73,7 +86,10 @@ int cmd_streams(int argc, char **argv)
 
 	if (!cmd_begin(&cmd, argc, argv, &args, &status))
 		return status;
-	run(&o, &err);
+	if (o.pin || o.unpin)
+		pin(&o, &err);
+	else
+		run(&o, &err);
 	fflush(stdout);
 	return cmd_exit(cmd.name, &err);
 }

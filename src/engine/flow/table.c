@@ -18,7 +18,8 @@
 
 enum {
 	TICK_WORK = 256, /* flows ended by one tick at the most */
-	PACKET_WORK = 2	 /* and by one packet */
+	PACKET_WORK = 2, /* and by one packet */
+	MANY = 8	 /* half-open flows for as many open ones */
 };
 
 /* -- memory ------------------------------------------------------------------- */
@@ -303,22 +304,35 @@ static void end_idle(struct flow_table *t, int work)
 	}
 }
 
-/* Closed ones go first, then half-open, then the quietest. */
+/*
+ * Closed ones go first, then the quietest.  Where many have no answer, these
+ * go before open ones; where few have, they are handshakes under way.
+ */
+static uint32_t victim(const struct flow_table *t)
+{
+	const struct lru *half = &t->lists[LIST_HALF_OPEN];
+	const struct lru *open = &t->lists[LIST_OPEN];
+
+	if (t->lists[LIST_CLOSED].oldest != NONE)
+		return t->lists[LIST_CLOSED].oldest;
+	if (half->oldest == NONE || open->oldest == NONE)
+		return half->oldest == NONE ? open->oldest : half->oldest;
+	if (half->n >= open->n / MANY ||
+	    t->entries[half->oldest].flow.last_ns <
+		    t->entries[open->oldest].flow.last_ns)
+		return half->oldest;
+	return open->oldest;
+}
+
 bool flow_table_evict(struct flow_table *t)
 {
-	static const enum list order[] = { LIST_CLOSED, LIST_HALF_OPEN,
-					   LIST_OPEN };
+	uint32_t i = victim(t);
 
-	for (int i = 0; i < LISTS; i++) {
-		uint32_t oldest = t->lists[order[i]].oldest;
-
-		if (oldest == NONE)
-			continue;
-		t->counters.evicted++;
-		end_flow(t, &t->entries[oldest], FLOW_END_EVICTED);
-		return true;
-	}
-	return false;
+	if (i == NONE)
+		return false;
+	t->counters.evicted++;
+	end_flow(t, &t->entries[i], FLOW_END_EVICTED);
+	return true;
 }
 
 size_t flow_table_weight(void)

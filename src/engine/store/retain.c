@@ -17,7 +17,7 @@
 
 enum {
 	AT_ONCE = 4096, /* rows removed by one rule at one look */
-	PARTS = 16	/* of all rows that go when the disk is full */
+	PARTS = 8	/* of the cap on rows: one is made free */
 };
 
 uint64_t store_mono_ns(void)
@@ -49,14 +49,16 @@ static int bound_number(struct store *s, struct err *err)
 
 static int bound_bytes(struct store *s, struct err *err)
 {
-	uint64_t bytes;
+	uint64_t bytes, over;
 
 	if (rows_bytes(&s->rows, &bytes, err) < 0)
 		return err->code;
 	s->own.rows_bytes = bytes;
 	if (!s->cfg.rows_max || bytes <= s->cfg.rows_max)
 		return 0;
-	return remove_rows(s, "1", s->rows.streams / PARTS + 1, err);
+	/* Down to what leaves some room, as far as one can tell. */
+	over = bytes - s->cfg.rows_max / PARTS * (PARTS - 1);
+	return remove_rows(s, "1", s->rows.streams * over / bytes + 1, err);
 }
 
 /* -- by age ----------------------------------------------------------------------- */
@@ -107,18 +109,20 @@ static int bound_age(struct store *s, const struct store_keep *k,
 	return rc;
 }
 
-/* Ages, and the size of the database, need no look at each commit. */
+/* Ages need no look at each commit. */
 int retain_rows(struct store *s, struct err *err)
 {
 	uint64_t now = store_mono_ns();
 	int rc = bound_number(s, err);
 
+	if (rc == 0)
+		rc = bound_bytes(s, err);
 	if (rc < 0 || now - s->retained_ns < LOOK_NS)
 		return rc;
 	s->retained_ns = now;
 	for (size_t i = 0; rc == 0 && i < s->cfg.n_keep; i++)
 		rc = bound_age(s, &s->keep[i], err);
-	return rc == 0 ? bound_bytes(s, err) : rc;
+	return rc;
 }
 
 /* -- payload ------------------------------------------------------------------------ */

@@ -180,7 +180,7 @@ static char *create_streams(void)
 	struct buf b = { 0 };
 
 	put_text(&b, "CREATE TABLE IF NOT EXISTS streams("
-		     "id INTEGER PRIMARY KEY");
+		     "seq INTEGER PRIMARY KEY,id INTEGER UNIQUE");
 	for (int i = 0; i < N_NUMBERS; i++)
 		put_format(&b, ",%s INTEGER", numbers[i].name);
 	put_text(&b, ",address_a TEXT,address_b TEXT,service TEXT,"
@@ -203,6 +203,43 @@ static char *insert_stream(void)
 	return (char *)b.p;
 }
 
+/* What never changes is left alone, and so are the indexes over it. */
+static bool is_fixed(const char *name, size_t len)
+{
+	static const char *const fixed[] = {
+		"id", "flow_key", "protocol", "first_index", "first_ns",
+		"port_a", "port_b", "address_a", "address_b", "origin",
+	};
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
+		if (strlen(fixed[i]) == len &&
+		    strncmp(fixed[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* Binds as the insert does, by number. */
+static char *update_stream(void)
+{
+	struct buf b = { 0 };
+	const char *at = store_columns;
+	const char *comma = "";
+
+	put_text(&b, "UPDATE streams SET ");
+	for (int n = 1; *at; n++) {
+		size_t len = strcspn(at, ",");
+
+		if (!is_fixed(at, len)) {
+			put_format(&b, "%s%.*s=?%d", comma, (int)len, at, n);
+			comma = ",";
+		}
+		at += len + (at[len] == ',');
+	}
+	put_text(&b, " WHERE id=?1");
+	put_u8(&b, 0);
+	return (char *)b.p;
+}
+
 static int prepare_get(struct rows *r, struct err *err)
 {
 	char *get = mem_format("SELECT %s,(SELECT pinned FROM marks WHERE "
@@ -216,9 +253,11 @@ static int prepare_get(struct rows *r, struct err *err)
 
 static int prepare_all(struct rows *r, struct err *err)
 {
-	char *insert = insert_stream();
+	char *insert = insert_stream(), *update = update_stream();
 
 	r->put_stream = rows_prepare(r, insert, err);
+	r->update_stream = rows_prepare(r, update, err);
+	free(update);
 	r->set_runs = rows_prepare(
 		r, "UPDATE streams SET runs_a=?2,runs_b=?3,runs_turns=?4,"
 		   "evicted=?5 WHERE id=?1", err);
@@ -240,8 +279,8 @@ static int create(struct rows *r, struct err *err)
 
 	rc = rows_run(r, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
 			 "PRAGMA temp_store=MEMORY;"
-			 "PRAGMA wal_autocheckpoint=2000;"
-			 "PRAGMA journal_size_limit=16777216;", err);
+			 "PRAGMA wal_autocheckpoint=1000;"
+			 "PRAGMA journal_size_limit=4194304;", err);
 	if (rc == 0)
 		rc = rows_number(r, "PRAGMA user_version", &version, err);
 	if (rc == 0 && version && version != VERSION)
@@ -256,7 +295,7 @@ static int create(struct rows *r, struct err *err)
 		rc = rows_run(r, tables, err);
 	if (rc == 0)
 		rc = rows_run(r, "PRAGMA user_version=" VERSION_TEXT
-			      ";COMMIT;BEGIN", err);
+			      ";COMMIT", err);
 	free(streams);
 	return rc;
 }
@@ -294,6 +333,7 @@ int rows_open(struct rows *r, const char *path, bool writer, struct err *err)
 void rows_close(struct rows *r)
 {
 	sqlite3_finalize(r->put_stream);
+	sqlite3_finalize(r->update_stream);
 	sqlite3_finalize(r->get_stream);
 	sqlite3_finalize(r->set_runs);
 	sqlite3_finalize(r->put_position);
@@ -305,11 +345,25 @@ void rows_close(struct rows *r)
 	*r = (struct rows){ 0 };
 }
 
+/*
+ * A transaction begins with its first change, and as a writing one: one that
+ * had read before could find that somebody else wrote meanwhile (outside.c).
+ */
+int rows_change(struct rows *r, struct err *err)
+{
+	if (r->changed)
+		return 0;
+	if (rows_run(r, "BEGIN IMMEDIATE", err) < 0)
+		return err->code;
+	r->changed = true;
+	return 0;
+}
+
 int rows_commit(struct rows *r, struct err *err)
 {
 	if (!r->changed)
 		return 0;
-	if (rows_run(r, "COMMIT;BEGIN", err) < 0)
+	if (rows_run(r, "COMMIT", err) < 0)
 		return err->code;
 	r->changed = false;
 	return 0;
@@ -318,13 +372,12 @@ int rows_commit(struct rows *r, struct err *err)
 /* Run a statement that gives no rows, and make it ready for the next time. */
 static int finish(struct rows *r, sqlite3_stmt *st, struct err *err)
 {
-	int rc = sqlite3_step(st);
+	int rc = rows_change(r, err);
 
-	r->changed = true;
-	if (rc != SQLITE_DONE)
-		rows_failed(r, err);
+	if (rc == 0 && sqlite3_step(st) != SQLITE_DONE)
+		rc = rows_failed(r, err);
 	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? 0 : ERR_FAILED;
+	return rc;
 }
 
 /* -- streams ----------------------------------------------------------------------- */
@@ -351,9 +404,9 @@ static void bind_blob(sqlite3_stmt *st, int at, struct bytes b)
 }
 
 int rows_put_stream(struct rows *r, const struct store_row *row,
-		    const struct row_runs *runs, struct err *err)
+		    const struct row_runs *runs, bool first, struct err *err)
 {
-	sqlite3_stmt *st = r->put_stream;
+	sqlite3_stmt *st = first ? r->put_stream : r->update_stream;
 	char text[ADDRESS_TEXT];
 	int at = 1;
 
@@ -674,6 +727,8 @@ int rows_remove(struct rows *r, const char *condition, uint64_t n,
 	int rc = rows_run(r, sql, err);
 
 	free(sql);
+	if (rc == 0)
+		rc = rows_change(r, err);
 	for (size_t i = 0; rc == 0 && i < sizeof(from) / sizeof(*from); i++) {
 		sql = mem_format("DELETE FROM %s WHERE stream IN (SELECT id "
 				 "FROM temp.gone)", from[i]);
@@ -685,7 +740,6 @@ int rows_remove(struct rows *r, const char *condition, uint64_t n,
 				 "FROM temp.gone)", err);
 	*removed = rc == 0 ? (uint64_t)sqlite3_changes64(r->db) : 0;
 	r->streams -= *removed;
-	r->changed |= *removed > 0;
 	return rc;
 }
 

@@ -422,6 +422,9 @@ struct store_stream *store_begin(struct store_shard *sh,
 
 	if (st)
 		return st;
+	if (atomic_load_explicit(&s->waiting, memory_order_relaxed) >
+	    s->cfg.memory_max)
+		writer_give_room(s);
 	st = mem_alloc(sizeof(*st));
 	old = may_be_known(sh, row) && load_stream(s, st, row->id);
 	/* All that had begun by then has a row: this is somebody's tail. */
@@ -802,7 +805,7 @@ static int mark(struct store *s, const char *sql, uint64_t id, int on,
 		return err->code;
 	pthread_mutex_lock(&s->rows_lock);
 	st = rows_prepare(&s->rows, sql, err);
-	if (st) {
+	if (st && rows_change(&s->rows, err) == 0) {
 		sqlite3_bind_int64(st, 1, (int64_t)id);
 		if (text)
 			sqlite3_bind_text(st, 2, text, -1, SQLITE_STATIC);
@@ -813,9 +816,8 @@ static int mark(struct store *s, const char *sql, uint64_t id, int on,
 		else if (!sqlite3_changes(s->rows.db))
 			err_set(err, ERR_GONE, "there is no stream %016llx",
 				(unsigned long long)id);
-		sqlite3_finalize(st);
-		s->rows.changed = true;
 	}
+	sqlite3_finalize(st);
 	pthread_mutex_unlock(&s->rows_lock);
 	return err->code ? err->code : writer_ask(s, true, err);
 }

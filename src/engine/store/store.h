@@ -205,6 +205,9 @@ int store_with_rows(struct store *s,
 		    int (*fn)(void *arg, struct sqlite3 *db, struct err *err),
 		    void *arg, struct err *err);
 
+/* The same from another process than the one that writes the store. */
+int store_outside_pin(const char *dir, uint64_t id, bool on, struct err *err);
+
 struct store_counters {
 	uint64_t streams;	/* rows */
 	uint64_t payload_bytes; /* on disk, all files */

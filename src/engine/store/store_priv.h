@@ -151,7 +151,7 @@ struct rows {
 	bool (*live)(void *arg, uint64_t id);
 	void *live_arg;
 	uint64_t streams;
-	sqlite3_stmt *put_stream, *get_stream, *set_runs, *put_position;
+	sqlite3_stmt *put_stream, *update_stream, *get_stream, *set_runs, *put_position;
 	sqlite3_stmt *has_tag, *put[ROW_KINDS];
 };
 
@@ -163,9 +163,10 @@ struct row_runs {
 int rows_open(struct rows *r, const char *path, bool writer, struct err *err);
 void rows_set_cache(struct rows *r, uint64_t bytes);
 void rows_close(struct rows *r);
+int rows_change(struct rows *r, struct err *err); /* before one */
 int rows_commit(struct rows *r, struct err *err);
 int rows_put_stream(struct rows *r, const struct store_row *row,
-		    const struct row_runs *runs, struct err *err);
+		    const struct row_runs *runs, bool first, struct err *err);
 /* 1: it is there, 0: it is not, or an error.  End with rows_got(). */
 int rows_get_stream(struct rows *r, uint64_t id, struct store_row *row,
 		    struct row_runs *runs, struct err *err);

@@ -154,7 +154,7 @@ static int put_row(struct store *s, struct store_stream *st,
 		runs_of(&st->way[i].disk, &bufs[i]);
 		runs.way[i] = buf_bytes(&bufs[i]);
 	}
-	if (rows_put_stream(&s->rows, &row, &runs, err) < 0)
+	if (rows_put_stream(&s->rows, &row, &runs, !st->stored, err) < 0)
 		return err->code;
 	s->rows.streams += !st->stored;
 	st->stored = true;
