@@ -23,8 +23,8 @@ struct input_memory {
 	void *arg;
 	/* Every packet before `given` was followed; those from `resume` on
 	 * are needed again.  False: none was. */
-	bool (*where)(void *arg, const uint8_t *origin, uint64_t *resume,
-		      uint64_t *given);
+	bool (*where)(void *arg, const uint8_t *origin, const char *spool,
+		      uint64_t *resume, uint64_t *given);
 	/* Packets from `from` on will be given. */
 	int (*go_on)(void *arg, const struct stream_source *source,
 		     uint64_t from, uint64_t given, struct err *err);

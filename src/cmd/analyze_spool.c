@@ -81,7 +81,8 @@ static int go_back(struct spool_input *s, const uint8_t *spool_origin,
 	s->given = 0;
 	s->going_on = false;
 	if (!remembers(s) ||
-	    !m->where(m->arg, s->source->origin, &resume, &s->given))
+	    !m->where(m->arg, s->source->origin, s->in->cfg.spool, &resume,
+		      &s->given))
 		return 0;
 	s->going_on = true;
 	memcpy(to.origin, spool_origin, SPOOL_ID);

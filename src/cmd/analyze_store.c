@@ -313,12 +313,18 @@ static void on_mark(void *arg, const struct stream_source *source,
 	store_put_position(k->store, &p);
 }
 
-static bool where(void *arg, const uint8_t *origin, uint64_t *resume,
-		  uint64_t *given)
+static bool where(void *arg, const uint8_t *origin, const char *spool,
+		  uint64_t *resume, uint64_t *given)
 {
 	struct keeper *k = arg;
 	struct store_position p = { .resume = 0 };
+	char *whole = realpath(spool, NULL);
+	struct err err = ERR_NONE;
 
+	if (store_put_source(k->store, origin, whole ? whole : spool, &err) <
+	    0)
+		log_warn("store", "%s", err.text);
+	free(whole);
 	memcpy(p.origin, origin, STORE_ORIGIN);
 	store_position(k->store, &p);
 	*resume = p.resume;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "cmd/bytes_text.h"
+#include "cmd/rebuild.h"
 #include "cmd/show_decoded.h"
 #include "cmd/store_dir.h"
 #include "cmd/store_text.h"
@@ -26,7 +27,8 @@ struct show {
 	const char *dir, *direction;
 	bool raw, hex, text, json;
 	bool decoded;
-	const char *layers;
+	const char *layers, *spool;
+	struct rebuilt *again; /* what had to make room, from the spool */
 	uint64_t decoded_max;
 	struct store_view *view;
 	struct store_row row;
@@ -140,6 +142,28 @@ static void converse(struct show *s)
 		putchar('\n');
 }
 
+/* Payload that is gone from the store may be in the packets still. */
+static void look_in_spool(struct show *s)
+{
+	struct err err = ERR_NONE;
+	char *known = NULL;
+
+	if (!s->spool && s->row.evicted)
+		known = store_view_spool(s->view, s->row.origin);
+	if (s->spool)
+		s->again = rebuild(&s->row, s->spool, s->err);
+	else if (known)
+		s->again = rebuild(&s->row, known, &err);
+	if (err.code)
+		fprintf(stderr, "weir show: %s\n", err.text);
+	free(known);
+	if (s->again) {
+		store_view_close(s->view);
+		s->view = rebuilt_view(s->again);
+		store_view_row(s->view, s->row.id, &s->row, s->err);
+	}
+}
+
 static void decode(struct show *s)
 {
 	struct show_decoded how = {
@@ -172,13 +196,17 @@ static void run(struct show *s, const char *text, struct err *err)
 		s->view = store_view_open(
 			NULL, s->dir ? s->dir : store_dir_default(), NULL,
 			err);
-	if (s->view && store_view_row(s->view, id, &s->row, err) == 0) {
+	if (s->view && store_view_row(s->view, id, &s->row, err) == 0)
+		look_in_spool(s);
+	if (s->view && err->code == 0) {
 		if (s->decoded || s->layers)
 			decode(s);
 		else
 			converse(s);
 	}
-	store_view_close(s->view);
+	if (!s->again)
+		store_view_close(s->view);
+	rebuilt_free(s->again);
 }
 
 int cmd_show(int argc, char **argv)
@@ -186,6 +214,9 @@ int cmd_show(int argc, char **argv)
 	struct show s = { .decoded_max = 16 << 20 };
 	const struct opt opts[] = {
 		OPT_TEXT('d', "store", &s.dir, "DIR", STORE_DIR_HELP),
+		OPT_TEXT(0, "spool", &s.spool, "DIR",
+			 "not from the store, but from the packets of this "
+			 "spool"),
 		OPT_FLAG(0, "text", &s.text,
 			 "text, other bytes written out; this is the default"),
 		OPT_FLAG(0, "hex", &s.hex, "offsets, hexadecimal digits, text"),

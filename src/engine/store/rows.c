@@ -136,6 +136,8 @@ static const char tables[] =
 	"comment TEXT NOT NULL DEFAULT '');"
 	"CREATE TABLE IF NOT EXISTS positions("
 	"origin BLOB PRIMARY KEY,resume INTEGER,given INTEGER);"
+	"CREATE TABLE IF NOT EXISTS sources("
+	"origin BLOB PRIMARY KEY,spool TEXT);"
 	"CREATE TABLE IF NOT EXISTS payload(next INTEGER);"
 	"CREATE INDEX IF NOT EXISTS streams_by_time ON streams(first_ns,id);"
 	"CREATE INDEX IF NOT EXISTS streams_by_packet ON "
@@ -640,6 +642,22 @@ int rows_last_first(struct rows *r, const uint8_t *origin, uint64_t *v,
 	*v = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
 	sqlite3_finalize(st);
 	return rc == SQLITE_ROW ? 0 : rows_failed(r, err);
+}
+
+int rows_put_source(struct rows *r, const uint8_t *origin, const char *spool,
+		    struct err *err)
+{
+	sqlite3_stmt *st = rows_prepare(
+		r, "INSERT OR REPLACE INTO sources VALUES(?,?)", err);
+	int rc = err->code;
+
+	if (st) {
+		bind_blob(st, 1, bytes_of(origin, STORE_ORIGIN));
+		bind_text(st, 2, spool);
+		rc = finish(r, st, err);
+	}
+	sqlite3_finalize(st);
+	return rc;
 }
 
 int rows_close_cut(struct rows *r, const uint8_t *origin, uint64_t from,

@@ -313,6 +313,17 @@ static uint64_t given_before(const struct store *s, const uint8_t *origin)
 
 /* -- streams -------------------------------------------------------------------------- */
 
+int store_put_source(struct store *s, const uint8_t origin[STORE_ORIGIN],
+		     const char *spool, struct err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->rows_lock);
+	rc = rows_put_source(&s->rows, origin, spool, err);
+	pthread_mutex_unlock(&s->rows_lock);
+	return rc;
+}
+
 struct store_shard *store_shard(struct store *s, int n)
 {
 	assert(n >= 0 && n < s->cfg.shards);
@@ -850,8 +861,9 @@ int store_with_rows(struct store *s,
 	int rc;
 
 	pthread_mutex_lock(&s->rows_lock);
-	rc = fn(arg, s->rows.db, err);
-	s->rows.changed = true;
+	rc = rows_change(&s->rows, err);
+	if (rc == 0)
+		rc = fn(arg, s->rows.db, err);
 	pthread_mutex_unlock(&s->rows_lock);
 	return rc;
 }

@@ -135,6 +135,10 @@ int store_resume(struct store *s, const uint8_t origin[STORE_ORIGIN],
 		 uint64_t from, uint64_t **begins, size_t *n,
 		 struct err *err);
 
+/* The spool that has, or had, the packets of a source. */
+int store_put_source(struct store *s, const uint8_t origin[STORE_ORIGIN],
+		     const char *spool, struct err *err);
+
 struct store_shard *store_shard(struct store *s, int n);
 
 /*

@@ -182,6 +182,8 @@ int rows_get_position(struct rows *r, struct store_position *p,
 /* One more than the first packet of the newest stream of a source; 0. */
 int rows_last_first(struct rows *r, const uint8_t *origin, uint64_t *v,
 		    struct err *err);
+int rows_put_source(struct rows *r, const uint8_t *origin, const char *spool,
+		    struct err *err);
 /* See store_resume(). */
 int rows_close_cut(struct rows *r, const uint8_t *origin, uint64_t from,
 		   struct err *err);

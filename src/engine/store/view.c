@@ -168,6 +168,26 @@ int store_view_row(struct store_view *v, uint64_t id, struct store_row *row,
 	return rc == 1 ? 0 : rc == 0 ? no_stream(id, err) : rc;
 }
 
+char *store_view_spool(struct store_view *v,
+		       const uint8_t origin[STORE_ORIGIN])
+{
+	struct err err = ERR_NONE;
+	char *spool = NULL;
+	sqlite3_stmt *st;
+
+	lock_rows(v);
+	st = rows_prepare(v->rows, "SELECT spool FROM sources WHERE origin=?",
+			  &err);
+	if (st)
+		sqlite3_bind_blob(st, 1, origin, STORE_ORIGIN, SQLITE_STATIC);
+	if (st && sqlite3_step(st) == SQLITE_ROW &&
+	    sqlite3_column_text(st, 0))
+		spool = mem_text((const char *)sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	unlock_rows(v);
+	return spool;
+}
+
 /* -- payload: how a way stands at one moment -------------------------------------- */
 
 struct still {

@@ -37,6 +37,10 @@ int store_view_rows(struct store_view *v, const struct store_filter *f,
 int store_view_row(struct store_view *v, uint64_t id, struct store_row *row,
 		   struct err *err);
 
+/* The spool with the packets of a source, or NULL; to be freed. */
+char *store_view_spool(struct store_view *v,
+		       const uint8_t origin[STORE_ORIGIN]);
+
 /* Why there are no bytes: a flow_gap, or one of these. */
 enum store_hole {
 	STORE_HOLE_CAP = 16, /* over a cap */
