@@ -48,6 +48,7 @@ def dump(directory, db):
         turns, _ = payload(directory, r.pop('runs_turns'))
         r['turns'] = turns // 32
         r['origin'] = r['origin'].hex()
+        del r['seq']
         print('stream', ' '.join('%s=%s' % x for x in sorted(r.items())))
     for table in ('gaps', 'messages', 'matches', 'tags', 'marks'):
         for line in sorted(repr(r) for r in db.execute(
