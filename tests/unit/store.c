@@ -529,6 +529,129 @@ TEST(rows_over_their_bound_go_oldest_first_with_all_that_hangs_on_them)
 	store_close(s);
 }
 
+static int count_tag(void *arg, const char *tag)
+{
+	(void)tag;
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+TEST(X22_a_hundred_thousand_tags_on_one_stream_are_bounded)
+{
+	struct store_config cfg = config();
+	struct store *s = open_here(&cfg);
+	struct store_view *v = store_view_of(s);
+	struct store_row row = row_of(1);
+	struct store_stream *st = store_begin(store_shard(s, 0), &row);
+	struct err err = ERR_NONE;
+	struct store_counters c;
+	uint64_t n = 0;
+	char tag[32];
+
+	for (int i = 0; i < 100000; i++) {
+		snprintf(tag, sizeof(tag), "tag %d", i);
+		store_tag(st, tag);
+	}
+	store_tag(st, "tag 0"); /* one that is there is not dropped */
+	checkpoint(s, 0);
+	CHECK_OK(store_view_tags(v, id_of(1), count_tag, &n, &err), &err);
+	CHECK_EQ(n, STORE_TAGS_MAX);
+	store_counters(s, &c);
+	CHECK(c.dropped_tags >= 100000 - STORE_TAGS_MAX);
+	CHECK(c.dropped_tags <= 100001 - STORE_TAGS_MAX);
+	finish(st, &row);
+	store_view_close(v);
+	store_close(s);
+}
+
+TEST(X21_a_pin_can_be_set_by_another_process_than_the_writer)
+{
+	struct store_config cfg = config();
+	struct err err = ERR_NONE;
+	struct store_view *v;
+	struct store *s;
+
+	cfg.payload_max = CAP;
+	cfg.commit_ns = 10000000;
+	s = open_here(&cfg);
+	v = store_view_of(s);
+	whole_stream(store_shard(s, 0), 0, 50000);
+	checkpoint(s, 0);
+	CHECK_OK(store_outside_pin(cfg.dir, id_of(0), true, &err), &err);
+	CHECK_EQ(store_outside_pin(cfg.dir, id_of(77), true, &err), ERR_GONE);
+	err = ERR_NONE;
+	for (uint64_t n = 1; n < 100; n++)
+		whole_stream(store_shard(s, 0), n, 50000);
+	checkpoint(s, 0);
+	CHECK_EQ(look(v, 0, 0).bytes, 50000);
+	CHECK_EQ(look(v, 1, 0).why, STORE_HOLE_EVICTED);
+	store_view_close(v);
+	store_close(s);
+}
+
+TEST(X21_streams_go_by_age_each_service_by_its_own)
+{
+	static const struct store_keep keep[] = {
+		{ "", UINT64_C(1000000000) },
+		{ "dns", UINT64_C(10000000) },
+	};
+	struct store_config cfg = config();
+	struct err err = ERR_NONE;
+	struct store_view *v;
+	struct store *s;
+
+	cfg.keep = keep;
+	cfg.n_keep = 2;
+	s = open_here(&cfg);
+	v = store_view_of(s);
+	for (uint64_t n = 0; n < 6; n++) {
+		struct store_row row = row_of(n);
+		struct store_stream *st;
+
+		strcpy(row.service, n % 2 ? "dns" : "http");
+		/* 0 and 1 are two seconds old, 2 and 3 half a second. */
+		row.flow.first_ns = row.flow.last_ns =
+			UINT64_C(5000000000) -
+			(n < 2 ? UINT64_C(2000000000)
+			       : n < 4 ? UINT64_C(500000000) : 0);
+		st = store_begin(store_shard(s, 0), &row);
+		say(st, &row, n, 0, 10);
+		finish(st, &row);
+	}
+	CHECK_OK(store_pin(s, id_of(1), true, &err), &err);
+	checkpoint(s, 0);
+	for (uint64_t n = 0; n < 6; n++) {
+		struct store_row row;
+		bool there = store_view_row(v, id_of(n), &row, &err) == 0;
+
+		err = ERR_NONE;
+		CHECK_EQ(there, n == 1 || n == 2 || n >= 4);
+	}
+	store_view_close(v);
+	store_close(s);
+}
+
+TEST(a_store_without_its_segments_is_read_as_holes)
+{
+	struct store_config cfg = config();
+	struct err err = ERR_NONE;
+	struct store *s = open_here(&cfg);
+	struct store_view *v;
+	struct seen seen;
+	char path[512];
+
+	whole_stream(store_shard(s, 0), 0, 300000);
+	store_close(s);
+	snprintf(path, sizeof(path), "%s/payload/00000000.seg", cfg.dir);
+	CHECK_EQ(remove(path), 0);
+	v = store_view_open(NULL, cfg.dir, NULL, &err);
+	seen = look(v, 0, 0);
+	CHECK_EQ(seen.bytes, 0);
+	CHECK_EQ(seen.hole_bytes, 300000);
+	CHECK_EQ(seen.why, STORE_HOLE_DAMAGED);
+	store_view_close(v);
+}
+
 /* -- met again --------------------------------------------------------------------- */
 
 TEST(R19_offsets_go_on_after_eviction_and_a_restart)

@@ -406,7 +406,8 @@ static int read_way(struct store_view *v, uint64_t id, int way, uint64_t from,
 				    : load_piece(v, &still, pos, &piece, room);
 
 		/* It has moved, or had to make room, since we looked. */
-		if (rc == ERR_GONE && --tries) {
+		if (rc == ERR_GONE && tries > 0) {
+			tries--;
 			still_of(v, id, way, from, to - from, &still, err);
 			continue;
 		}
