@@ -41,6 +41,9 @@ struct live {
 	const struct stream_source *source;
 	uint32_t linktype;
 	uint64_t index;
+	const char *expression; /* the ring's filter; NULL: everything */
+	int ifindex;
+	uint64_t down_ns;    /* wall clock; 0: it is up */
 	uint64_t counted_ns; /* monotonic */
 	uint64_t last_ns;    /* of the last packet */
 	struct packet batch[RING_BATCH];
@@ -54,12 +57,13 @@ static int open_live(struct live *l, struct err *err)
 				    .snaplen = cfg->snaplen,
 				    .queues = 1,
 				    .promiscuous = cfg->promiscuous };
-	struct filter_config filter = { .expression = cfg->expression,
+	struct filter_config filter = { .expression = l->expression,
 					.snaplen = cfg->snaplen };
 	struct interface i;
 
 	if (interface_find(cfg->iface, &i, err) < 0)
 		return err->code;
+	l->ifindex = i.index;
 	l->linktype = filter.linktype = ring_linktype(&i);
 	l->filter = filter_new(&filter, err);
 	if (l->filter)
@@ -99,7 +103,6 @@ static int take_live(struct live *l, struct err *err)
 		l->source = input_source(l->in, l->in->cfg.iface, l->batch, 1);
 	if (n > 0) {
 		l->last_ns = l->batch[n - 1].time_ns;
-		/* The ring has filtered already. */
 		if (input_give(l->in, l->source, l->linktype, l->batch, n,
 			       l->index, err) < 0)
 			return err->code;
@@ -111,10 +114,65 @@ static int take_live(struct live *l, struct err *err)
 	return n;
 }
 
+static void close_live(struct live *l)
+{
+	ring_close(l->ring);
+	filter_free(l->filter);
+	l->ring = NULL;
+	l->filter = NULL;
+}
+
+/* It went down, or away; whatever comes of it later goes on behind a hole. */
+static void goes_down(struct live *l)
+{
+	struct sys *sys = sys_host();
+
+	if (l->down_ns)
+		return;
+	l->down_ns = sys->wall_ns(sys);
+	log_warn(part, "the interface %s is down; analysis goes on when it is "
+		 "back", l->in->cfg.iface);
+}
+
+static void comes_up(struct live *l)
+{
+	struct sys *sys = sys_host();
+	const struct analyze_loss loss = { .reason = "interface",
+					   .index = l->index,
+					   .begin_ns = l->down_ns,
+					   .end_ns = sys->wall_ns(sys) };
+
+	l->down_ns = 0;
+	log_info(part, "listening to %s again", l->in->cfg.iface);
+	if (l->source)
+		analyze_lost(l->in->cfg.analyze, l->source, &loss);
+}
+
+/* One of the same name may be another interface. */
+static void look_for_it(struct live *l)
+{
+	struct err err = ERR_NONE;
+	struct interface i;
+
+	if (interface_find(l->in->cfg.iface, &i, &err) < 0)
+		return;
+	if (i.index != l->ifindex) {
+		close_live(l);
+		l->ifindex = -1;
+		if (open_live(l, &err) < 0) {
+			close_live(l);
+			l->ifindex = -1;
+			return;
+		}
+	}
+	if (i.up)
+		comes_up(l);
+}
+
 static int wait_for_ring(struct live *l, struct err *err)
 {
 	struct pollfd fds[RING_QUEUES_MAX + 1];
-	int n = ring_pollfds(l->ring, fds);
+	int n = l->ring ? ring_pollfds(l->ring, fds) : 0;
 	int ms = (int)l->in->cfg.timeout_ms;
 	struct sys *sys = sys_host();
 	int number;
@@ -123,10 +181,14 @@ static int wait_for_ring(struct live *l, struct err *err)
 	if (poll(fds, (nfds_t)n + 1, ms < TICK_MS ? ms : TICK_MS) == 0) {
 		if (l->source)
 			analyze_tick(l->in->cfg.analyze, sys->wall_ns(sys));
+		if (l->down_ns)
+			look_for_it(l);
 		return 0;
 	}
-	number = ring_error(l->ring);
-	if (number)
+	number = l->ring ? ring_error(l->ring) : 0;
+	if (number == ENETDOWN || number == ENODEV || number == ENXIO)
+		goes_down(l);
+	else if (number)
 		return err_sys(err, number, "the interface %s",
 			       l->in->cfg.iface);
 	return 0;
@@ -138,12 +200,13 @@ int input_read_interface(struct input *in, struct err *err)
 	int rc;
 
 	l->in = in;
+	l->expression = in->cfg.expression;
+	in->cfg.expression = NULL; /* what comes is filtered already */
 	rc = open_live(l, err);
 	if (rc == 0)
 		log_info(part, "listening to %s", in->cfg.iface);
-	in->cfg.expression = NULL; /* the ring's filter has it */
 	while (rc == 0 && !input_stopped(in)) {
-		int n = take_live(l, err);
+		int n = l->ring ? take_live(l, err) : 0;
 
 		if (n > 0)
 			continue;
@@ -151,8 +214,7 @@ int input_read_interface(struct input *in, struct err *err)
 			analyze_flush(in->cfg.analyze);
 		rc = n < 0 ? n : wait_for_ring(l, err);
 	}
-	ring_close(l->ring);
-	filter_free(l->filter);
+	close_live(l);
 	free(l);
 	return rc;
 }

@@ -117,6 +117,43 @@ END
 		"$(jq -c 'select(.event_type == "stream_close" and
 			.protocol == "udp") | .fields.packets' \
 			"$T/live.jsonl")" 100
+	# It goes down, goes away, and comes back as another one.
+	say() { # TEXT
+		ns b python3 - "$1" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(sys.argv[1].encode(), ('10.9.0.1', 4444))
+END
+	}
+	found() { # TEXT
+		grep -q "$(printf '%s' "$1" | base64)" "$T/flap.jsonl"
+	}
+	say_until_found() { # TEXT: a carrier takes a moment
+		say "$1"
+		found "$1"
+	}
+	start flap @a "$WEIR" analyze --iface left --bpf 'udp port 4444' \
+		--regex 'hello [a-z]+' -o "$T/flap.jsonl"
+	wait_for 10 logged flap 'listening to left' || die 'no capture'
+	check 'X03 before' wait_for 10 say_until_found "hello first"
+	ns a ip link set left down
+	check 'X03 an interface that goes down is told' \
+		wait_for 10 logged flap 'left is down'
+	ns a ip link set left up
+	check 'and comes back' wait_for 10 logged flap 'listening to left again'
+	check 'X03 packets go on' wait_for 10 say_until_found 'hello second'
+	ns a ip link del left
+	wait_for 10 bash -c "[ \$(grep -c 'is down' '$T/flap.err') -ge 2 ]" ||
+		not_ok 'one that goes away is told'
+	ns_cable a left 10.9.0.1 b right 10.9.0.2
+	check 'X03 another one of its name is listened to' \
+		wait_for 10 say_until_found 'hello third'
+	stop flap INT
+	check_equal 'it ends well' "${status[flap]}" 0
+	check_equal 'X03 each time there is a hole' \
+		"$(jq -c 'select(.event_type == "source_gap" and
+			.fields.reason == "interface")' "$T/flap.jsonl" |
+			wc -l)" 2
 else
 	skip 'R02 an interface' 'needs root'
 fi
