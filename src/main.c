@@ -15,6 +15,7 @@ const struct command commands[] = {
 	  cmd_agent_listen },
 	{ "analyze", NULL, "streams, matches and events out of packets",
 	  cmd_analyze },
+	{ "bench", NULL, "how fast packets become streams here", cmd_bench },
 	{ "broker", NULL, "hand one capture to many readers", cmd_broker },
 	{ "collector", NULL, "mirror an agent's spools", cmd_collector },
 	{ "keygen", NULL, "make a key pair, or print a public key", cmd_keygen },

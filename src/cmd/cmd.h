@@ -42,6 +42,7 @@ int cmd_exit(const char *name, const struct err *err);
 int cmd_agent_capture(int argc, char **argv);
 int cmd_agent_listen(int argc, char **argv);
 int cmd_analyze(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_broker(int argc, char **argv);
 int cmd_collector(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
