@@ -1,24 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/analyze/content.h"
 
+/* Three counts in one number: a table saves comparing each byte. */
+#define PRINTABLE UINT64_C(1)
+#define CONTROL (UINT64_C(1) << 20)
+#define NUL (UINT64_C(1) << 40)
+
+static const uint64_t weights[256] = {
+	[0] = NUL,
+	[1 ... 8] = CONTROL,
+	['\t'] = PRINTABLE,
+	['\n'] = PRINTABLE,
+	[11 ... 12] = CONTROL,
+	['\r'] = PRINTABLE,
+	[14 ... 31] = CONTROL,
+	[32 ... 126] = PRINTABLE,
+	[127] = CONTROL,
+	[128 ... 255] = PRINTABLE,
+};
+
 void content_see(struct content *c, struct bytes data)
 {
 	size_t n = CONTENT_SAMPLE - c->seen;
+	uint64_t sum = 0;
 
 	if (n > data.len)
 		n = data.len;
-	for (size_t i = 0; i < n; i++) {
-		uint8_t b = data.p[i];
-
-		if (b >= 0x20 && b != 0x7f)
-			c->printable++;
-		else if (b == '\n' || b == '\r' || b == '\t')
-			c->printable++;
-		else if (b)
-			c->control++;
-		else
-			c->nul++;
-	}
+	for (size_t i = 0; i < n; i++)
+		sum += weights[data.p[i]];
+	c->printable += sum % CONTROL;
+	c->control += sum / CONTROL % CONTROL;
+	c->nul += sum / NUL;
 	c->seen = (uint16_t)(c->seen + n);
 }
 
