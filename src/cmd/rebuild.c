@@ -33,9 +33,8 @@ struct rebuilt {
 	/* While packets are read. */
 	struct flow_table *flows;
 	struct defrag *defrag;
-	uint32_t linktype;
 	uint64_t now_ns;
-	bool begun, ours, over;
+	bool begun;
 };
 
 /* -- the stream goes into the store ------------------------------------------- */
@@ -85,7 +84,6 @@ static void on_closed(void *self, struct flow *f)
 
 	store_end(r->stream, &row);
 	r->stream = NULL;
-	r->over = true;
 }
 
 /* -- packets ------------------------------------------------------------------------ */
@@ -109,16 +107,17 @@ static bool is_ours(const struct store_row *row, const struct decoded *d)
 		same_end(&end[0], &d->dst, d->dst_port));
 }
 
-static void take_packet(struct rebuilt *r, const struct packet *p,
+static void take_packet(void *self, uint32_t linktype, const struct packet *p,
 			uint64_t index)
 {
+	struct rebuilt *r = self;
 	struct flow_packet packet = { .index = index,
 				      .time_ns = p->time_ns,
 				      .wire_len = p->wire_len,
 				      .frame = p->data };
 	struct decoded d;
 
-	decode_frame(r->linktype, p->data, p->wire_len, &d);
+	decode_frame(linktype, p->data, p->wire_len, &d);
 	if (p->time_ns > r->now_ns)
 		r->now_ns = p->time_ns;
 	if (d.status == DECODE_FRAGMENT && !defrag_put(r->defrag, &d, r->now_ns))
@@ -132,7 +131,20 @@ static void take_packet(struct rebuilt *r, const struct packet *p,
 	flow_table_packet(r->flows, &d, &packet);
 }
 
-static int take_run(struct rebuilt *r, struct spool_reader *reader,
+/* -- a walk over the packets in which a stream may lie ------------------------ */
+
+struct walk {
+	const struct store_row *row;
+	void *self;
+	/* Each packet from a little before the stream's first on. */
+	void (*packet)(void *self, uint32_t linktype, const struct packet *p,
+		       uint64_t index);
+	void (*lost)(void *self); /* or NULL */
+	bool ours, over;
+	uint32_t linktype;
+};
+
+static int take_run(struct walk *w, struct spool_reader *reader,
 		    struct spool_event *ev, struct buf *records,
 		    struct err *err)
 {
@@ -144,15 +156,15 @@ static int take_run(struct rebuilt *r, struct spool_reader *reader,
 	if (spool_reader_load(reader, ev, records, err) < 0)
 		return err->code;
 	c = cursor_on(ev->run.records);
-	while (c.len && index <= r->row->last_index &&
+	while (c.len && index <= w->row->last_index &&
 	       record_next(&c, &p) == 0)
-		take_packet(r, &p, index++);
-	if (index > r->row->last_index)
-		r->over = true;
+		w->packet(w->self, w->linktype, &p, index++);
+	if (index > w->row->last_index)
+		w->over = true;
 	return 0;
 }
 
-static int take_event(struct rebuilt *r, struct spool_reader *reader,
+static int take_event(struct walk *w, struct spool_reader *reader,
 		      struct buf *records, struct err *err)
 {
 	struct spool_event ev;
@@ -162,50 +174,142 @@ static int take_event(struct rebuilt *r, struct spool_reader *reader,
 		return rc;
 	switch (ev.kind) {
 	case SPOOL_EVENT_BEGIN:
-		r->linktype = ev.identity->linktype;
-		r->over = r->ours && memcmp(ev.identity->origin,
-					    r->row->origin, SPOOL_ID) != 0;
-		r->ours = true;
+		w->linktype = ev.identity->linktype;
+		w->over = w->ours && memcmp(ev.identity->origin,
+					    w->row->origin, SPOOL_ID) != 0;
+		w->ours = true;
 		break;
 	case SPOOL_EVENT_RUN:
-		return take_run(r, reader, &ev, records, err);
+		return take_run(w, reader, &ev, records, err);
 	case SPOOL_EVENT_NOTE:
 	case SPOOL_EVENT_GAP:
-		if (ev.note.is == SPOOL_IS_DROP || ev.note.is == SPOOL_IS_GAP)
-			flow_table_source_gap(r->flows, r->now_ns);
+		if (w->lost && (ev.note.is == SPOOL_IS_DROP ||
+				ev.note.is == SPOOL_IS_GAP))
+			w->lost(w->self);
 		break;
 	}
 	return 0;
 }
 
-static int read_packets(struct rebuilt *r, const char *spool, struct err *err)
+static int walk_packets(struct walk *w, const char *spool, struct err *err)
 {
 	struct spool_reader *reader = spool_reader_open(sys_host(), spool, err);
 	struct spool_seek to = { .place = SPOOL_INDEX };
 	struct buf records = { 0 };
 	int rc = reader ? 0 : err->code;
 
-	memcpy(to.origin, r->row->origin, SPOOL_ID);
-	if (r->row->flow.first_index > MARGIN)
-		to.index = r->row->flow.first_index - MARGIN;
+	memcpy(to.origin, w->row->origin, SPOOL_ID);
+	if (w->row->flow.first_index > MARGIN)
+		to.index = w->row->flow.first_index - MARGIN;
 	if (rc == 0)
 		rc = spool_reader_seek(reader, &to, err);
-	while (rc == 0 && !r->over)
-		rc = take_event(r, reader, &records, err);
+	while (rc == 0 && !w->over)
+		rc = take_event(w, reader, &records, err);
 	if (rc == ERR_AGAIN || rc == ERR_DAMAGED) {
 		*err = ERR_NONE;
 		rc = 0;
 	}
-	if (rc == 0 && !r->begun)
-		rc = err_set(err, ERR_GONE,
-			     "%s no longer has packet %llu, with which the "
-			     "stream began", spool,
-			     (unsigned long long)r->row->flow.first_index);
-	if (rc == 0)
-		flow_table_finish(r->flows);
 	spool_reader_close(reader);
 	buf_release(&records);
 	return rc;
+}
+
+static int is_gone(const struct store_row *row, const char *spool,
+		   struct err *err)
+{
+	return err_set(err, ERR_GONE,
+		       "%s no longer has packet %llu, with which the stream "
+		       "began", spool,
+		       (unsigned long long)row->flow.first_index);
+}
+
+/* -- making the stream again ---------------------------------------------------- */
+
+static void on_lost(void *self)
+{
+	struct rebuilt *r = self;
+
+	flow_table_source_gap(r->flows, r->now_ns);
+}
+
+static int read_packets(struct rebuilt *r, const char *spool, struct err *err)
+{
+	struct walk w = { .row = r->row,
+			  .self = r,
+			  .packet = take_packet,
+			  .lost = on_lost };
+	int rc = walk_packets(&w, spool, err);
+
+	if (rc == 0 && !r->begun)
+		rc = is_gone(r->row, spool, err);
+	if (rc == 0)
+		flow_table_finish(r->flows);
+	return rc;
+}
+
+/* -- its packets as a capture ----------------------------------------------------- */
+
+struct export {
+	const struct store_row *row;
+	FILE *out;
+	struct buf room;
+	uint64_t n;
+	bool begun;
+};
+
+/* What has no ports, a later fragment, goes by its hosts. */
+static bool may_be_ours(const struct store_row *row, const struct decoded *d)
+{
+	const struct flow_endpoint *end = row->flow.end;
+
+	if (d->status == DECODE_OK)
+		return is_ours(row, d);
+	return d->status == DECODE_FRAGMENT &&
+	       ((same_end(&end[0], &d->src, end[0].port) &&
+		 same_end(&end[1], &d->dst, end[1].port)) ||
+		(same_end(&end[1], &d->src, end[1].port) &&
+		 same_end(&end[0], &d->dst, end[0].port)));
+}
+
+static void export_packet(void *self, uint32_t linktype,
+			  const struct packet *p, uint64_t index)
+{
+	struct export *x = self;
+	struct decoded d;
+
+	decode_frame(linktype, p->data, p->wire_len, &d);
+	if (!may_be_ours(x->row, &d) ||
+	    (index < x->row->flow.first_index && d.status == DECODE_OK))
+		return;
+	buf_clear(&x->room);
+	if (!x->n++) {
+		const struct pcap_head head = { .snaplen = PACKET_SNAPLEN,
+						.linktype = linktype };
+
+		put_pcap_head(&x->room, &head);
+	}
+	x->begun |= index == x->row->flow.first_index;
+	put_record(&x->room, p);
+	fwrite(x->room.p, 1, x->room.len, x->out);
+}
+
+int rebuild_capture(const struct store_row *row, const char *spool,
+		    const char *path, struct err *err)
+{
+	bool out = strcmp(path, "-") == 0;
+	struct export x = { .row = row, .out = out ? stdout : fopen(path, "we") };
+	struct walk w = { .row = row, .self = &x, .packet = export_packet };
+
+	if (!x.out)
+		return err_sys(err, errno, "cannot write %s", path);
+	if (walk_packets(&w, spool, err) == 0 && !x.begun)
+		is_gone(row, spool, err);
+	if ((fflush(x.out) || ferror(x.out)) && !err->code)
+		err_sys(err, errno, "cannot write %s", path);
+	if (!out)
+		fclose(x.out);
+	buf_release(&x.room);
+	return err->code;
 }
 
 /* -- the folder ------------------------------------------------------------------------- */

@@ -21,4 +21,8 @@ struct rebuilt *rebuild(const struct store_row *row, const char *spool,
 struct store_view *rebuilt_view(struct rebuilt *r);
 void rebuilt_free(struct rebuilt *r); /* and its folder; NULL is fine */
 
+/* Its packets, as a capture file of nanoseconds; "-" is standard output. */
+int rebuild_capture(const struct store_row *row, const char *spool,
+		    const char *path, struct err *err);
+
 #endif

@@ -27,7 +27,7 @@ struct show {
 	const char *dir, *direction;
 	bool raw, hex, text, json;
 	bool decoded;
-	const char *layers, *spool;
+	const char *layers, *spool, *pcap;
 	struct rebuilt *again; /* what had to make room, from the spool */
 	uint64_t decoded_max;
 	struct store_view *view;
@@ -164,6 +164,28 @@ static void look_in_spool(struct show *s)
 	}
 }
 
+static void export_packets(struct show *s)
+{
+	char *known = s->spool ? mem_text(s->spool)
+			       : store_view_spool(s->view, s->row.origin);
+
+	if (known)
+		rebuild_capture(&s->row, known, s->pcap, s->err);
+	else
+		err_set(s->err, ERR_USAGE,
+			"the store knows no spool with the stream's packets; "
+			"name one with --spool");
+	free(known);
+}
+
+static void take_packets(struct show *s)
+{
+	if (s->pcap)
+		export_packets(s);
+	else
+		look_in_spool(s);
+}
+
 static void decode(struct show *s)
 {
 	struct show_decoded how = {
@@ -197,8 +219,8 @@ static void run(struct show *s, const char *text, struct err *err)
 			NULL, s->dir ? s->dir : store_dir_default(), NULL,
 			err);
 	if (s->view && store_view_row(s->view, id, &s->row, err) == 0)
-		look_in_spool(s);
-	if (s->view && err->code == 0) {
+		take_packets(s);
+	if (s->view && err->code == 0 && !s->pcap) {
 		if (s->decoded || s->layers)
 			decode(s);
 		else
@@ -214,6 +236,9 @@ int cmd_show(int argc, char **argv)
 	struct show s = { .decoded_max = 16 << 20 };
 	const struct opt opts[] = {
 		OPT_TEXT('d', "store", &s.dir, "DIR", STORE_DIR_HELP),
+		OPT_TEXT(0, "pcap", &s.pcap, "FILE",
+			 "print nothing; write its packets there, from the "
+			 "spool"),
 		OPT_TEXT(0, "spool", &s.spool, "DIR",
 			 "not from the store, but from the packets of this "
 			 "spool"),

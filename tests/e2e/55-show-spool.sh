@@ -37,6 +37,22 @@ done
 check 'they said something' test "$seen" -ge 50
 check_equal 'X21 evicted streams read as if they were there' "$wrong" 0
 
+# -- one stream as a capture -----------------------------------------------------
+
+wrong=0 several=0
+for id in $(shuf -n 25 --random-source="$T/traffic.pcap" "$T/evicted"); do
+	rm -rf "$T/one"
+	"$WEIR" show --store "$T/small" --pcap "$T/one.pcap" "$id" || wrong=$((wrong + 1))
+	"$WEIR" analyze "$T/one.pcap" --store "$T/one" --no-events 2>/dev/null
+	again=$("$WEIR" streams --store "$T/one" --json | jq -r .stream_id)
+	[ "$(wc -l <<<"$again")" = 1 ] || several=$((several + 1))
+	cmp -s <("$WEIR" show --store "$T/whole" --raw "$id") \
+		<("$WEIR" show --store "$T/one" --raw "${again%%$'\n'*}") ||
+		wrong=$((wrong + 1))
+done
+check_equal 'R51 an exported stream reads as the stream' "$wrong" 0
+check_equal 'R51 and is one' "$several" 0
+
 # -- the packets go, too ---------------------------------------------------------
 
 id=$(head -n 1 "$T/evicted")
