@@ -638,6 +638,28 @@ TEST(I55_one_that_never_reads_does_not_hold_up_another)
 	finish();
 }
 
+TEST(what_all_have_got_is_not_kept)
+{
+	struct reader one, two;
+
+	place(false);
+	open_spool(1, 262144, 4 << 20, 200 << 20);
+	write_runs(200, 100, 1000);
+	begin(",from=oldest");
+	one = read_head(dial());
+	expect(&one, 0, 20000);
+	wait_count(&feed_counters(feed)->cached, 0);
+	two = read_head(dial());
+	expect(&two, 0, 20000);
+	write_runs(50, 100, 1000);
+	expect(&one, 20000, 25000);
+	expect(&two, 20000, 25000);
+	wait_count(&feed_counters(feed)->cached, 0);
+	close(one.fd);
+	close(two.fd);
+	finish();
+}
+
 TEST(what_a_stuck_client_holds_is_let_go_when_it_is_removed)
 {
 	struct reader stuck;

@@ -105,10 +105,8 @@ int chunk_make(struct chunk *k, const struct variant *v, struct buf *records)
 		buf_release(records);
 		return ERR_MALFORMED;
 	}
-	if (v->nano && !v->filter && check_plain(k, v, buf_bytes(records))) {
-		buf_release(records);
+	if (v->nano && !v->filter && check_plain(k, v, buf_bytes(records)))
 		return 0;
-	}
 	k->records = k->head = 0;
 	convert(k, v, records);
 	*records = (struct buf){ 0 };
@@ -218,11 +216,7 @@ static void drop(struct chunk_cache *c, struct chunk *k)
 	*at = k->next;
 	unlink_age(c, k);
 	c->bytes -= weight(k);
-	if (k->bytes.cap > c->spare.cap) {
-		buf_release(&c->spare);
-		c->spare = k->bytes;
-		k->bytes = (struct buf){ 0 };
-	}
+	chunk_cache_give_back(c, &k->bytes);
 	chunk_release(k);
 	free(k);
 }
@@ -258,6 +252,14 @@ struct chunk *chunk_cache_add(struct chunk_cache *c, struct chunk *k)
 	return mine;
 }
 
+void chunk_cache_drop(struct chunk_cache *c, const struct chunk_key *key)
+{
+	struct chunk *k = chunk_cache_find(c, key);
+
+	if (k)
+		drop(c, k);
+}
+
 void chunk_cache_clear(struct chunk_cache *c)
 {
 	while (c->oldest)
@@ -270,6 +272,18 @@ struct buf chunk_cache_spare(struct chunk_cache *c)
 
 	c->spare = (struct buf){ 0 };
 	return b;
+}
+
+/* The larger of the two is kept. */
+void chunk_cache_give_back(struct chunk_cache *c, struct buf *b)
+{
+	struct buf other = c->spare;
+
+	if (b->cap > other.cap) {
+		c->spare = *b;
+		*b = other;
+	}
+	buf_release(b);
 }
 
 uint64_t chunk_cache_bytes(const struct chunk_cache *c)

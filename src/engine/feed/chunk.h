@@ -46,8 +46,9 @@ struct chunk {
 };
 
 /*
- * Turn a loaded run, the content of `records`, into a chunk; it takes the
- * buffer.  ERR_MALFORMED when these are no whole records.
+ * Turn a loaded run, the content of `records`, into a chunk.  It takes the
+ * buffer, unless the chunk is plain and needs none.  ERR_MALFORMED when these
+ * are no whole records.
  */
 int chunk_make(struct chunk *k, const struct variant *v, struct buf *records);
 void chunk_release(struct chunk *k);
@@ -78,11 +79,16 @@ struct chunk *chunk_cache_find(struct chunk_cache *c,
 struct chunk *chunk_cache_add(struct chunk_cache *c, struct chunk *k);
 void chunk_cache_clear(struct chunk_cache *c);
 
+/* Nobody will ask for this one soon: its room is better used now. */
+void chunk_cache_drop(struct chunk_cache *c, const struct chunk_key *key);
+
 /*
  * An empty buffer for the next run, with the room of a chunk that went: pages
- * that are there already.  The caller's.
+ * that are there already, and in the processor's caches if it has just gone.
+ * The caller's; chunk_cache_give_back() takes one that was not needed.
  */
 struct buf chunk_cache_spare(struct chunk_cache *c);
+void chunk_cache_give_back(struct chunk_cache *c, struct buf *b);
 uint64_t chunk_cache_bytes(const struct chunk_cache *c);
 
 #endif

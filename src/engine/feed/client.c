@@ -26,7 +26,8 @@ enum {
 	TURN_BYTES = 512 << 10,
 	SEND_BUFFER = 512 << 10,
 	UPSTREAM_MAX = 64 << 10,
-	MARKS_FIRST = 64
+	MARKS_FIRST = 64,
+	MOVING_NS = 20000000 /* since it last took something */
 };
 
 enum step {
@@ -521,14 +522,36 @@ static const struct chunk *chunk_of(struct client *c, struct err *err)
 			f->dir);
 		return NULL;
 	}
+	chunk_cache_give_back(f->cache, &records);
 	k = chunk_cache_add(f->cache, &made);
 	count_set(&f->count.cached, chunk_cache_bytes(f->cache));
 	return k;
 }
 
+/*
+ * Is anybody about to ask for this client's run?  Who waits for the spool to
+ * grow is, and who is behind it and on the move; who has long taken nothing
+ * will find the run in the spool.
+ */
+static bool wanted_soon(const struct client *c)
+{
+	uint64_t first = c->run.run.first;
+
+	for (const struct client *o = c->feed->clients; o; o = o->next)
+		if (o != c && o->at <= first &&
+		    (o->idle || o->moved_ns + MOVING_NS > c->moved_ns))
+			return true;
+	return false;
+}
+
+/*
+ * A chunk that all have is given up at once: the next one is then made in the
+ * same room, which the processor still has near.
+ */
 static void finish_run(struct client *c, const struct chunk *k)
 {
 	struct feed *f = c->feed;
+	const struct chunk_key key = k->key;
 
 	c->in_run = false;
 	c->at = c->run.run.first + c->run.run.count;
@@ -536,6 +559,10 @@ static void finish_run(struct client *c, const struct chunk *k)
 	count_add(&f->count.packets, k->records);
 	count_add(&f->count.clipped, k->clipped);
 	count_add(&f->count.filtered, k->left_out);
+	if (!wanted_soon(c)) {
+		chunk_cache_drop(f->cache, &key);
+		count_set(&f->count.cached, chunk_cache_bytes(f->cache));
+	}
 }
 
 static ssize_t send_chunk(struct client *c, const struct chunk *k, size_t len)
