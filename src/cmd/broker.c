@@ -24,9 +24,11 @@
 #include "base/opt.h"
 #include "base/words.h"
 #include "cmd/common.h"
+#include "cmd/feed_numbers.h"
 #include "engine/capture/capture.h"
 #include "engine/feed/feed.h"
 #include "engine/intake/intake.h"
+#include "engine/metrics/metrics.h"
 #include "engine/spool/writer.h"
 #include "sys/child.h"
 #include "sys/loop.h"
@@ -48,6 +50,7 @@ enum {
 
 struct options {
 	const char *command, *iface, *from, *read_spool, *spool_dir;
+	const char *metrics_addr;
 	struct opt_list listen;
 	uint64_t memory;
 	bool numeric;
@@ -62,6 +65,8 @@ struct store {
 	struct spool_writer *writer;
 	uint32_t linktype;
 	atomic_bool hurry; /* set by the main thread: wait for nothing */
+	/* What came, for the main thread to show. */
+	atomic_uint_fast64_t packets, bytes;
 };
 
 struct broker {
@@ -70,6 +75,7 @@ struct broker {
 	struct sys *memory; /* owned; NULL: on disk */
 	char *dir;
 	struct store store;
+	struct feed_config *listeners; /* opt->listen, read; owned */
 	struct feed *feeds[FEEDS_MAX];
 	int n_feeds, n_ended;
 
@@ -81,6 +87,9 @@ struct broker {
 	struct capture *capture;
 	struct loop_timer *capture_tick;
 	char *links; /* who is connected: not to be captured */
+
+	struct metrics *metrics;
+	struct metrics_server *metrics_server;
 
 	struct intake *intake;
 	struct loop_wake *intake_end;
@@ -207,6 +216,9 @@ static int store_give(void *self, const struct packet *p, int n,
 		bytes += RECORD_HEADER + p[i].data.len;
 	wait_for_room(s, bytes);
 	spool_writer_put(s->writer, p, n);
+	atomic_fetch_add_explicit(&s->packets, (uint64_t)n,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->bytes, bytes, memory_order_relaxed);
 	return 0;
 }
 
@@ -396,7 +408,7 @@ static void on_intake_ended(void *arg)
 
 /* -- the beginning --------------------------------------------------------- */
 
-static int start_command(struct broker *b, struct err *err)
+static int read_command(struct broker *b, struct err *err)
 {
 	if (words_split(&b->words, b->opt->command, err) < 0)
 		return err->code;
@@ -404,6 +416,56 @@ static int start_command(struct broker *b, struct err *err)
 		return err_set(err, ERR_USAGE,
 			       "the command is blank; write for example --cmd "
 			       "\"tcpdump -i eth0 -n -U -w -\"");
+	return 0;
+}
+
+/* "TCP@host:port", as Wireshark writes it, or without the "TCP@". */
+static const char *from_address(const struct options *opt)
+{
+	bool marked = opt->from && strncmp(opt->from, "TCP@", 4) == 0;
+
+	return marked ? opt->from + 4 : opt->from;
+}
+
+static int read_listeners(struct broker *b, struct err *err)
+{
+	const struct opt_list *list = &b->opt->listen;
+
+	if (list->n > FEEDS_MAX)
+		return err_set(err, ERR_USAGE,
+			       "--listen was given %d times; at most %d "
+			       "listeners are possible",
+			       list->n, FEEDS_MAX);
+	b->listeners = mem_array((size_t)list->n, sizeof(*b->listeners));
+	for (int i = 0; i < list->n; i++) {
+		struct feed_config *cfg = &b->listeners[i];
+
+		*cfg = FEED_CONFIG_DEFAULT;
+		cfg->names = !b->opt->numeric;
+		if (b->opt->iface)
+			cfg->clients_max =
+				EXCLUDE_LINKS_MAX / (unsigned)list->n;
+		if (feed_config_parse(cfg, list->at[i], err) < 0 ||
+		    feed_config_check(cfg, err) < 0)
+			return err->code;
+	}
+	return 0;
+}
+
+/* All that can be wrong with what was asked for, before anything is opened. */
+static int read_options(struct broker *b, struct err *err)
+{
+	if (read_listeners(b, err) < 0)
+		return err->code;
+	if (b->opt->command)
+		return read_command(b, err);
+	if (b->opt->from)
+		return cmd_address_check("--from", from_address(b->opt), err);
+	return 0;
+}
+
+static int start_command(struct broker *b, struct err *err)
+{
 	if (child_start(&b->child, b->words.at, err) < 0)
 		return err->code;
 	log_debug("broker", "process %d runs %s, %zu words in all",
@@ -421,17 +483,15 @@ static int start_intake(struct broker *b, struct err *err)
 	const struct options *opt = b->opt;
 	struct intake_config cfg = {
 		.sys = sys_host(),
-		.name = opt->from      ? opt->from
+		.name = opt->from      ? from_address(opt)
 			: opt->command ? "the command's output"
 				       : "standard input",
 		.fd = opt->command ? b->child.out : STDIN_FILENO,
-		.address = opt->from,
+		.address = from_address(opt),
 		.sink = { store_begin, store_give, &b->store },
 		.ended = on_intake_ended,
 	};
 
-	if (opt->from && strncmp(opt->from, "TCP@", 4) == 0)
-		cfg.name = cfg.address = opt->from + 4;
 	b->intake_end = loop_wake_new(b->loop, on_stream_over, b);
 	if (!b->intake_end)
 		return err_set(err, ERR_FAILED, "no descriptor is left");
@@ -444,22 +504,10 @@ static int start_feeds(struct broker *b, struct err *err)
 {
 	struct sys *sys = b->memory ? b->memory : sys_host();
 
-	if (b->opt->listen.n > FEEDS_MAX)
-		return err_set(err, ERR_USAGE,
-			       "--listen was given %d times; at most %d "
-			       "listeners are possible",
-			       b->opt->listen.n, FEEDS_MAX);
 	for (int i = 0; i < b->opt->listen.n; i++) {
-		struct feed_config cfg = FEED_CONFIG_DEFAULT;
-		struct feed *f;
+		struct feed *f =
+			feed_new(b->loop, sys, b->dir, &b->listeners[i], err);
 
-		cfg.names = !b->opt->numeric;
-		if (b->opt->iface)
-			cfg.clients_max =
-				EXCLUDE_LINKS_MAX / (unsigned)b->opt->listen.n;
-		if (feed_config_parse(&cfg, b->opt->listen.at[i], err) < 0)
-			return err->code;
-		f = feed_new(b->loop, sys, b->dir, &cfg, err);
 		if (!f)
 			return err->code;
 		b->feeds[b->n_feeds++] = f;
@@ -469,6 +517,60 @@ static int start_feeds(struct broker *b, struct err *err)
 			 feed_address(f), feed_address(f));
 	}
 	return 0;
+}
+
+static double captured(void *arg)
+{
+	const struct broker *b = arg;
+	struct capture_status st;
+
+	capture_status(b->capture, &st);
+	return (double)st.captured;
+}
+
+static double lost(void *arg)
+{
+	const struct broker *b = arg;
+	struct capture_status st;
+
+	capture_status(b->capture, &st);
+	return (double)(st.dropped_kernel + st.dropped_interface +
+			st.writer.dropped_staging + st.writer.dropped_disk);
+}
+
+/* What the source gave, unless somebody else writes the spool. */
+static void add_source_numbers(struct broker *b)
+{
+	const struct metric packets = { METRIC_COUNTER,
+					"weir_broker_packets_total",
+					"Packets that the source gave.", NULL };
+	const struct metric bytes = { METRIC_COUNTER, "weir_broker_bytes_total",
+				      "Bytes of their records.", NULL };
+	const struct metric missed = { METRIC_COUNTER,
+				       "weir_broker_lost_packets_total",
+				       "Packets that found no room.", NULL };
+
+	if (b->capture) {
+		metrics_add(b->metrics, &packets, captured, b);
+		metrics_add(b->metrics, &missed, lost, b);
+	} else if (!b->opt->read_spool) {
+		metrics_add_count(b->metrics, &packets, &b->store.packets);
+		metrics_add_count(b->metrics, &bytes, &b->store.bytes);
+	}
+}
+
+static int serve_metrics(struct broker *b, struct err *err)
+{
+	const char *address = b->opt->metrics_addr;
+
+	if (!address || !*address)
+		return 0;
+	b->metrics = metrics_new();
+	for (int i = 0; i < b->n_feeds; i++)
+		cmd_feed_numbers(b->metrics, b->feeds[i]);
+	add_source_numbers(b);
+	b->metrics_server = metrics_serve(b->loop, b->metrics, address, err);
+	return b->metrics_server ? 0 : err->code;
 }
 
 /* Which of the sources is asked for?  More than one is a mistake, but a
@@ -555,6 +657,8 @@ static void release(struct broker *b)
 				 "are lost",
 				 (unsigned long long)last.dropped_kernel);
 	}
+	metrics_server_free(b->metrics_server);
+	metrics_free(b->metrics);
 	loop_timer_free(b->capture_tick);
 	free(b->links);
 	loop_watch_free(b->child_end);
@@ -572,6 +676,7 @@ static void release(struct broker *b)
 	sys_memory_free(b->memory);
 	words_release(&b->words);
 	buf_release(&b->talk);
+	free(b->listeners);
 	free(b->dir);
 }
 
@@ -583,11 +688,12 @@ static void run(const struct options *opt, struct err *err)
 			    .stream_err = ERR_NONE };
 
 	place_spool(&b);
-	b.loop = loop_new(err);
+	if (read_options(&b, err) == 0)
+		b.loop = loop_new(err);
 	if (b.loop) {
 		b.settle = loop_timer(b.loop, on_settle, &b);
 		if (start_feeds(&b, err) == 0 && start_source(&b, err) == 0 &&
-		    loop_run(b.loop) > 0)
+		    serve_metrics(&b, err) == 0 && loop_run(b.loop) > 0)
 			end_now(&b);
 		else if (err->code == 0 && opt->command)
 			child_verdict(&b.child, opt->command, err);
@@ -663,6 +769,9 @@ int cmd_broker(int argc, char **argv)
 			 "keep packets there, not in memory"),
 		OPT_FLAG('n', "numeric", &opt.numeric,
 			 "do not look up the names of readers"),
+		OPT_TEXT('m', "metrics-addr", &opt.metrics_addr, "ADDR:PORT",
+			 "serve numbers for Prometheus there; a port alone is "
+			 "on loopback"),
 		CMD_LOGS_OPTIONS(&opt.logs),
 		OPT_END()
 	};

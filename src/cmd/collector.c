@@ -18,6 +18,7 @@
 #include "base/opt.h"
 #include "base/text.h"
 #include "cmd/common.h"
+#include "cmd/feed_numbers.h"
 #include "cmd/keys.h"
 #include "codec/keyfile.h"
 #include "engine/config/peer.h"
@@ -56,6 +57,8 @@ struct collector {
 	uint64_t retention, retention_age, rotate;
 	bool any_key_mode, only_ipcap;
 
+	uint8_t agent_public[NOISE_KEY]; /* agent_key, read */
+	struct feed_config feed;	 /* listen, read */
 	struct noise_keypair key;
 	struct source sources[SOURCES_MAX];
 	struct mirror *mirrors[SOURCES_MAX];
@@ -122,6 +125,47 @@ static int read_source(struct collector *c, int i, struct err *err)
 	return 0;
 }
 
+static int read_agent(struct collector *c, struct err *err)
+{
+	if (!c->agent != !c->agent_key)
+		return err_set(err, ERR_USAGE,
+			       "--agent and --agent-key go "
+			       "together: an agent is known by its key");
+	if (!c->agent)
+		return 0;
+	if (key_parse(bytes_of_text(c->agent_key), c->agent_public) < 0)
+		return err_set(err, ERR_USAGE,
+			       "--agent-key %.60s is not a "
+			       "public key: %d characters, as keygen prints "
+			       "them",
+			       c->agent_key, KEYFILE_TEXT);
+	return cmd_address_check("--agent", c->agent, err);
+}
+
+/* The port of the first feed; 0: none that others could follow. */
+static uint64_t first_port(const struct collector *c)
+{
+	const char *colon = strrchr(c->feed.listen, ':');
+	uint64_t port;
+
+	return colon && text_to_uint(colon + 1, &port) == 0 ? port : 0;
+}
+
+static int read_listen(struct collector *c, struct err *err)
+{
+	if (!*c->listen)
+		return 0;
+	c->feed = FEED_CONFIG_DEFAULT;
+	if (feed_config_parse(&c->feed, c->listen, err) < 0)
+		return err->code;
+	if (first_port(c) + (uint64_t)c->n_sources > 65536)
+		return err_set(err, ERR_USAGE,
+			       "--listen %s leaves no "
+			       "port for source %d",
+			       c->listen, c->n_sources);
+	return feed_config_check(&c->feed, err);
+}
+
 static int read_sources(struct collector *c, struct err *err)
 {
 	if (c->ids.n > SOURCES_MAX)
@@ -132,10 +176,15 @@ static int read_sources(struct collector *c, struct err *err)
 	for (int i = 0; i < c->ids.n; i++)
 		if (read_source(c, i, err) < 0)
 			return err->code;
-	if (!c->agent != !c->agent_key)
-		return err_set(err, ERR_USAGE,
-			       "--agent and --agent-key go "
-			       "together: an agent is known by its key");
+	return 0;
+}
+
+/* All that can be wrong with what was asked for, before anything is opened. */
+static int read_options(struct collector *c, struct err *err)
+{
+	if (read_sources(c, err) < 0 || read_agent(c, err) < 0 ||
+	    read_listen(c, err) < 0)
+		return err->code;
 	return cmd_keys_load(c->key_file, c->any_key_mode, &c->key, err);
 }
 
@@ -173,23 +222,14 @@ static int open_mirrors(struct collector *c, struct err *err)
  */
 static int open_feed(struct collector *c, int i, struct err *err)
 {
-	struct feed_config cfg = FEED_CONFIG_DEFAULT;
-	char *colon;
-	uint64_t port;
+	struct feed_config cfg = c->feed;
+	char *colon = strrchr(cfg.listen, ':');
+	uint64_t port = first_port(c);
 
-	if (feed_config_parse(&cfg, c->listen, err) < 0)
-		return err->code;
-	colon = strrchr(cfg.listen, ':');
-	if (i && colon && text_to_uint(colon + 1, &port) == 0 && port) {
-		if (port + (uint64_t)i > 65535)
-			return err_set(err, ERR_USAGE,
-				       "--listen %s leaves no "
-				       "port for source %d",
-				       c->listen, i + 1);
+	if (i && port)
 		snprintf(colon + 1,
 			 sizeof(cfg.listen) - (size_t)(colon + 1 - cfg.listen),
 			 "%u", (unsigned)port + (unsigned)i);
-	}
 	c->feeds[i] =
 		feed_new(c->loop, sys_host(), c->sources[i].dir, &cfg, err);
 	if (!c->feeds[i])
@@ -243,25 +283,6 @@ static void look_at_config(struct collector *c, uint64_t now)
 		return;
 	c->version = version;
 	read_config(c);
-}
-
-static int first_target(struct collector *c, struct err *err)
-{
-	uint8_t key[NOISE_KEY];
-
-	if (!c->agent) {
-		c->config_ns = 0;
-		c->version = 0;
-		return 0;
-	}
-	if (key_parse(bytes_of_text(c->agent_key), key) < 0)
-		return err_set(err, ERR_USAGE,
-			       "--agent-key %.60s is not a "
-			       "public key: %d characters, as keygen prints "
-			       "them",
-			       c->agent_key, KEYFILE_TEXT);
-	link_dialer_target(c->dialer, c->agent, key);
-	return 0;
 }
 
 /* -- running ------------------------------------------------------------- */
@@ -477,6 +498,9 @@ static int serve_metrics(struct collector *c, struct err *err)
 			metrics_add(c->metrics, &m, numbers[i].value,
 				    &c->sources[k]);
 		}
+	for (int k = 0; k < c->n_sources; k++)
+		if (c->feeds[k])
+			cmd_feed_numbers(c->metrics, c->feeds[k]);
 	c->metrics_server =
 		metrics_serve(c->loop, c->metrics, c->metrics_addr, err);
 	return c->metrics_server ? 0 : err->code;
@@ -484,7 +508,7 @@ static int serve_metrics(struct collector *c, struct err *err)
 
 /* -- beginning and ending ------------------------------------------------ */
 
-static int start_link(struct collector *c, struct err *err)
+static void start_link(struct collector *c)
 {
 	const struct link_dialer_config cfg = {
 		.collector = {
@@ -509,7 +533,8 @@ static int start_link(struct collector *c, struct err *err)
 	if (c->network >= 0)
 		c->network_watch = loop_watch(c->loop, c->network, LOOP_READ,
 					      on_network, c);
-	return first_target(c, err);
+	if (c->agent)
+		link_dialer_target(c->dialer, c->agent, c->agent_public);
 }
 
 static int start(struct collector *c, struct err *err)
@@ -522,8 +547,9 @@ static int start(struct collector *c, struct err *err)
 		if (!c->keys)
 			return err->code;
 	}
-	if (serve_metrics(c, err) < 0 || start_link(c, err) < 0)
+	if (serve_metrics(c, err) < 0)
 		return err->code;
+	start_link(c);
 	run(c);
 	return 0;
 }
@@ -637,7 +663,7 @@ int cmd_collector(int argc, char **argv)
 		c.ids.at = mem_array(1, sizeof(*c.ids.at));
 		c.ids.at[c.ids.n++] = "1";
 	}
-	if (read_sources(&c, &err) == 0 && start(&c, &err) == 0)
+	if (read_options(&c, &err) == 0 && start(&c, &err) == 0)
 		loop_run(c.loop);
 	end(&c);
 	return cmd_exit(cmd.name, &err);

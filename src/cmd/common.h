@@ -20,6 +20,8 @@
 
 #include "base/opt.h"
 
+struct err;
+
 struct cmd_logs {
 	bool debug;	   /* the same as level "debug" */
 	bool json;
@@ -40,5 +42,9 @@ struct cmd_logs {
  */
 bool cmd_logs_begin(const struct opt_command *cmd, const struct cmd_logs *logs,
 		    int *status);
+
+/* Is what `option` was given an address to dial, "host:port"?  0, or
+ * ERR_USAGE with a sentence; whether anybody is there is another question. */
+int cmd_address_check(const char *option, const char *text, struct err *err);
 
 #endif

@@ -52,4 +52,19 @@ start lost "$WEIR" collector -d "$T/lost" --key "$T/collector.key" \
 	--agent "127.0.0.1:$first"
 join lost 5
 check_equal '--agent without --agent-key is refused' "${status[lost]}" 2
+
+wrong() { # NAME OPTION...
+	"$WEIR" collector -d "$T/$1" --key "$T/collector.key" \
+		"${@:2}" 2>"$T/$1.err" </dev/null
+	[ $? -eq 2 ] && [ ! -e "$T/$1" ] && [ "$(wc -l <"$T/$1.err")" -eq 1 ]
+}
+check 'a wrong --agent-key is told before anything is opened' \
+	wrong badkey --agent "127.0.0.1:$first" --agent-key nonsense \
+	--listen 127.0.0.1:0
+check 'so is an --agent without a port' \
+	wrong noport --agent 127.0.0.1 --agent-key "$agent_pub" \
+	--listen 127.0.0.1:0
+check 'and a --listen that cannot be' \
+	wrong badlisten --agent "127.0.0.1:$first" --agent-key "$agent_pub" \
+	--listen '127.0.0.1:0,filter=prot 7'
 finish

@@ -204,16 +204,88 @@ done
 
 "$WEIR" broker -cmd ' ' 2>"$T/b13.err" </dev/null
 check_equal 'B13 a blank command is wrong use' $? 2
-check_match 'B13 in a sentence' '^weir broker: the command is blank' \
-	"$T/b13.err"
+check_equal 'B13 in one sentence, before anything is opened' \
+	"$(cut -d';' -f1 "$T/b13.err")" 'weir broker: the command is blank'
 "$WEIR" broker -cmd 'tcpdump "-i' 2>"$T/b13q.err" </dev/null
 check_equal 'B13 so is a quote that stays open' $? 2
 "$WEIR" broker --cmd true --from TCP@127.0.0.1:1 2>"$T/b13s.err" </dev/null
 check_equal 'two sources are wrong use' $? 2
+"$WEIR" broker --from nowhere 2>"$T/b13f.err" </dev/null
+check_equal 'a feed without a port is wrong use' $? 2
+"$WEIR" broker --cmd true --listen 127.0.0.1:0 \
+	--listen '127.0.0.1:0,filter=prot 7' 2>"$T/b13l.err" </dev/null
+check_equal 'a filter that does not compile is wrong use' $? 2
+check_equal 'and told before another listener is opened' \
+	"$(wc -l <"$T/b13l.err")" 1
 "$WEIR" broker --cmd true --listen 127.0.0.1:0,uint=ns 2>"$T/b13o.err" \
 	</dev/null
 check_equal 'an option of a listener that is not there is wrong use' $? 2
 check_match 'and the nearest one is offered' 'did you mean unit' "$T/b13o.err"
+
+# -- many readers that come and go --------------------------------------------
+
+# In two threads, so that some are accepted while others hang up.
+churn() {
+	python3 - "$at" <<-'END'
+		import socket, sys, threading
+		host, port = sys.argv[1].rsplit(":", 1)
+		def come_and_go():
+		    for i in range(5000):
+		        s = socket.create_connection((host, int(port)))
+		        if i % 3 == 0:
+		            s.recv(24)
+		        s.close()
+		both = [threading.Thread(target=come_and_go) for i in range(2)]
+		for t in both:
+		    t.start()
+		for t in both:
+		    t.join()
+	END
+}
+number_of() { # LINE-BEGIN
+	exec 3<>"/dev/tcp/127.0.0.1/$metrics"
+	printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
+	cat <&3 >"$T/metrics"
+	exec 3<&-
+	grep -v '^#' "$T/metrics" | grep -F -- "$1" | awk '{print $NF}'
+}
+number_is() { # LINE-BEGIN NUMBER
+	[ "$(number_of "$1")" = "$2" ]
+}
+descriptors() { # NAME
+	ls "/proc/${pid[$1]}/fd" | wc -l
+}
+
+metrics=$(free_port)
+broker b14 --metrics-addr "$metrics" \
+	--cmd "bash -c 'cat $T/100.pcap; until [ -e $T/b14.go ]; do
+		sleep 0.05; done; tail -c +25 $T/20000.pcap; sleep 60'"
+wait_for 10 number_is weir_broker_packets_total 100
+check_equal 'the metrics tell what the source gave' \
+	"$(number_of weir_broker_packets_total)" 100
+before=$(descriptors b14)
+check 'B14 ten thousand readers come and go' churn
+check 'B14 all of them are counted' wait_for 20 number_is \
+	"weir_feed_connections_total{listen=\"$at\"}" 10000
+# Who hangs up may still be reading, as far as anybody can tell, until it is
+# sent something or its place is needed.
+clients=$(number_of weir_feed_clients)
+check "B14 what is left of them ($clients) is within the limit" \
+	test "$clients" -le 256
+start r14 $PCAP read "$at" --count 20000
+wait_for 10 logged b14 "client $(ss -Htn state established \
+	"dport = :${at##*:}" | awk '{print $3; exit}') connected"
+go b14
+join r14
+check_match 'B14 the next reader gets everything' \
+	'packets=20000 .*whole=1' "$T/r14.out"
+# But for this one, which has only said that it sends nothing more.
+check 'B14 and with the next packets all the others are gone' \
+	wait_for 20 number_is weir_feed_clients 1
+after=$(descriptors b14)
+check "B14 no descriptors are left behind ($before before, $after after)" \
+	test "$after" -le $((before + 8))
+stop b14
 
 # -- units and lengths -----------------------------------------------------------
 

@@ -111,7 +111,7 @@ feed_outcome(struct feed *f, const struct spool_identity *id, struct err *err)
  * The link type comes with the first packet, but a filter that compiles for
  * neither of the two usual ones is a slip of the pen: say so at once.
  */
-static int check_filter(const struct feed_config *cfg, struct err *err)
+int feed_config_check(const struct feed_config *cfg, struct err *err)
 {
 	static const uint32_t usual[] = { 1 /* Ethernet */, 101 /* raw IP */ };
 	struct err last = ERR_NONE;
@@ -445,7 +445,7 @@ struct feed *feed_new(struct loop *loop, struct sys *sys,
 {
 	struct feed *f;
 
-	if (check_filter(cfg, err) < 0)
+	if (feed_config_check(cfg, err) < 0)
 		return NULL;
 	f = mem_alloc(sizeof(*f));
 	f->loop = loop;

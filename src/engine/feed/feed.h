@@ -76,6 +76,9 @@ struct feed_config {
 int feed_config_parse(struct feed_config *cfg, const char *text,
 		      struct err *err);
 
+/* What parsing does not see: does the filter compile?  0, or ERR_USAGE. */
+int feed_config_check(const struct feed_config *cfg, struct err *err);
+
 /*
  * Listen, and serve the source whose spool is (or will be) source_dir.  NULL
  * on failure: the address is taken, the filter does not compile.
