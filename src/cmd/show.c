@@ -15,6 +15,7 @@
 #include "base/opt.h"
 #include "cmd/bytes_text.h"
 #include "cmd/rebuild.h"
+#include "cmd/show_converted.h"
 #include "cmd/show_decoded.h"
 #include "cmd/store_dir.h"
 #include "cmd/store_text.h"
@@ -30,6 +31,8 @@ struct show {
 	const char *layers, *spool, *pcap;
 	struct rebuilt *again; /* what had to make room, from the spool */
 	uint64_t decoded_max;
+	const char *converter;
+	uint64_t converter_ns;
 	struct store_view *view;
 	struct store_row row;
 	struct err *err;
@@ -186,19 +189,36 @@ static void take_packets(struct show *s)
 		look_in_spool(s);
 }
 
+static enum show_mode mode_of(const struct show *s)
+{
+	return s->raw	? SHOW_RAW
+	       : s->hex ? SHOW_HEX
+	       : s->json ? SHOW_JSON
+			 : SHOW_TEXT;
+}
+
 static void decode(struct show *s)
 {
 	struct show_decoded how = {
-		.mode = s->raw	  ? SHOW_RAW
-			: s->hex  ? SHOW_HEX
-			: s->json ? SHOW_JSON
-				  : SHOW_TEXT,
+		.mode = mode_of(s),
 		.way = s->direction ? s->direction[0] - 'a' : -1,
 		.layers = s->layers,
 		.out_max = s->decoded_max,
 	};
 
 	show_decoded(s->view, &s->row, &how, s->err);
+}
+
+static void convert(struct show *s)
+{
+	struct show_converted how = {
+		.mode = mode_of(s),
+		.way = s->direction ? s->direction[0] - 'a' : -1,
+		.converter = s->converter,
+		.time_ns = s->converter_ns,
+	};
+
+	show_converted(s->view, &s->row, &how, s->err);
 }
 
 static void run(struct show *s, const char *text, struct err *err)
@@ -210,6 +230,10 @@ static void run(struct show *s, const char *text, struct err *err)
 	if (s->raw + s->hex + s->text + s->json > 1)
 		err_set(err, ERR_USAGE,
 			"--raw, --hex, --text and --json exclude each other");
+	else if (s->converter && (s->decoded || s->layers))
+		err_set(err, ERR_USAGE,
+			"--converter does its own decoding: --decoded and "
+			"--layers are for Weir's");
 	else if (s->direction && strcmp(s->direction, "a") != 0 &&
 		 strcmp(s->direction, "b") != 0)
 		err_set(err, ERR_USAGE, "--direction takes a or b, not \"%s\"",
@@ -221,7 +245,9 @@ static void run(struct show *s, const char *text, struct err *err)
 	if (s->view && store_view_row(s->view, id, &s->row, err) == 0)
 		take_packets(s);
 	if (s->view && err->code == 0 && !s->pcap) {
-		if (s->decoded || s->layers)
+		if (s->converter)
+			convert(s);
+		else if (s->decoded || s->layers)
 			decode(s);
 		else
 			converse(s);
@@ -233,7 +259,8 @@ static void run(struct show *s, const char *text, struct err *err)
 
 int cmd_show(int argc, char **argv)
 {
-	struct show s = { .decoded_max = 16 << 20 };
+	struct show s = { .decoded_max = 16 << 20,
+			  .converter_ns = UINT64_C(10000000000) };
 	const struct opt opts[] = {
 		OPT_TEXT('d', "store", &s.dir, "DIR", STORE_DIR_HELP),
 		OPT_TEXT(0, "pcap", &s.pcap, "FILE",
@@ -257,6 +284,11 @@ int cmd_show(int argc, char **argv)
 			 "as the messages say"),
 		OPT_SIZE(0, "decoded-max", &s.decoded_max, 1, LAYER_MOST,
 			 "how long a decoded body may get"),
+		OPT_TEXT(0, "converter", &s.converter, "COMMAND",
+			 "what this program makes of it (doc/converters.md)"),
+		OPT_DURATION(0, "converter-time", &s.converter_ns, 1000000,
+			     UINT64_C(3600000000000),
+			     "how long that may take"),
 		OPT_END()
 	};
 	const struct opt_command cmd = {

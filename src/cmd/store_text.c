@@ -52,6 +52,11 @@ static const char *protocol_name(uint8_t protocol)
 	return "ip";
 }
 
+const char *store_protocol(const struct store_row *row)
+{
+	return protocol_name(row->flow.protocol);
+}
+
 static const char *state_name(const struct store_row *row)
 {
 	if (row->evicted)

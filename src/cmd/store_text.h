@@ -22,6 +22,9 @@ void store_row_json_with(FILE *out, const struct store_row *row,
 /* An id as store_row_line() prints it; ERR_USAGE. */
 int store_read_id(const char *text, uint64_t *id, struct err *err);
 
+/* "tcp" */
+const char *store_protocol(const struct store_row *row);
+
 /* "10.0.0.1:80" or "[2001:db8::1]:80"; returns out. */
 enum { ENDPOINT_TEXT = 64 };
 char *store_endpoint(char out[ENDPOINT_TEXT], const struct store_row *row,

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,26 +23,29 @@ static void close_if_open(int *fd)
 }
 
 struct pipes {
-	int empty;	     /* what it reads */
+	int in[2];	     /* what it reads; [1] -1: it is empty */
 	int out[2], talk[2]; /* what it writes */
 	int failed[2];	     /* why exec() failed; closed when it did not */
 };
 
 static void pipes_close(struct pipes *p)
 {
-	close_if_open(&p->empty);
 	for (int i = 0; i < 2; i++) {
+		close_if_open(&p->in[i]);
 		close_if_open(&p->out[i]);
 		close_if_open(&p->talk[i]);
 		close_if_open(&p->failed[i]);
 	}
 }
 
-static int pipes_open(struct pipes *p, struct err *err)
+static int pipes_open(struct pipes *p, bool input, struct err *err)
 {
-	*p = (struct pipes){ -1, { -1, -1 }, { -1, -1 }, { -1, -1 } };
-	p->empty = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (p->empty >= 0 && pipe2(p->out, O_CLOEXEC) == 0 &&
+	*p = (struct pipes){ { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	if (!input)
+		p->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	else if (pipe2(p->in, O_CLOEXEC) < 0)
+		p->in[0] = -1;
+	if (p->in[0] >= 0 && pipe2(p->out, O_CLOEXEC) == 0 &&
 	    pipe2(p->talk, O_CLOEXEC) == 0 && pipe2(p->failed, O_CLOEXEC) == 0)
 		return 0;
 	err_sys(err, errno, "pipes for a command");
@@ -49,9 +53,29 @@ static int pipes_open(struct pipes *p, struct err *err)
 	return err->code;
 }
 
+static void limit(int what, uint64_t most)
+{
+	struct rlimit limit = { most, most };
+
+	if (most)
+		setrlimit(what, &limit);
+}
+
+static void restrain(const struct child_limits *limits)
+{
+	struct rlimit none = { 0, 0 };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	limit(RLIMIT_AS, limits->memory_max);
+	limit(RLIMIT_FSIZE, limits->file_max);
+	limit(RLIMIT_NOFILE, limits->files_max);
+}
+
 /* The child's side, until it becomes the command. */
 static _Noreturn void become(const struct pipes *p, char *const argv[],
-			     bool own_group, pid_t parent)
+			     const struct child_limits *limits, bool own_group,
+			     pid_t parent)
 {
 	sigset_t none;
 	int why;
@@ -61,10 +85,12 @@ static _Noreturn void become(const struct pipes *p, char *const argv[],
 	signal(SIGPIPE, SIG_DFL);
 	if (own_group)
 		setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, limits ? SIGKILL : SIGTERM);
 	if (getppid() != parent)
 		_exit(127);
-	if (dup2(p->empty, STDIN_FILENO) >= 0 &&
+	if (limits)
+		restrain(limits);
+	if (dup2(p->in[0], STDIN_FILENO) >= 0 &&
 	    dup2(p->out[1], STDOUT_FILENO) >= 0 &&
 	    dup2(p->talk[1], STDERR_FILENO) >= 0)
 		execvp(argv[0], argv);
@@ -85,7 +111,8 @@ static int why_not(const struct pipes *p)
 	return n == (ssize_t)sizeof(why) ? why : 0;
 }
 
-int child_start(struct child *c, char *const argv[], struct err *err)
+static int start(struct child *c, char *const argv[],
+		 const struct child_limits *limits, struct err *err)
 {
 	pid_t self = getpid();
 	struct pipes p;
@@ -93,12 +120,12 @@ int child_start(struct child *c, char *const argv[], struct err *err)
 
 	*c = CHILD_NONE;
 	assert(argv[0]);
-	if (pipes_open(&p, err) < 0)
+	if (pipes_open(&p, limits != NULL, err) < 0)
 		return err->code;
-	c->own_group = !isatty(STDIN_FILENO);
+	c->own_group = limits || !isatty(STDIN_FILENO);
 	c->pid = fork();
 	if (c->pid == 0)
-		become(&p, argv, c->own_group, self);
+		become(&p, argv, limits, c->own_group, self);
 	if (c->pid < 0) {
 		err_sys(err, errno, "cannot start \"%s\"", argv[0]);
 		*c = CHILD_NONE;
@@ -118,11 +145,27 @@ int child_start(struct child *c, char *const argv[], struct err *err)
 		child_release(c);
 		return err->code;
 	}
+	c->in = p.in[1];
 	c->out = p.out[0];
 	c->talk = p.talk[0];
-	p.out[0] = p.talk[0] = -1;
+	p.in[1] = p.out[0] = p.talk[0] = -1;
 	pipes_close(&p);
 	fcntl(c->talk, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+int child_start(struct child *c, char *const argv[], struct err *err)
+{
+	return start(c, argv, NULL, err);
+}
+
+int child_start_apart(struct child *c, char *const argv[],
+		      const struct child_limits *limits, struct err *err)
+{
+	if (start(c, argv, limits, err) < 0)
+		return err->code;
+	fcntl(c->in, F_SETFL, O_NONBLOCK);
+	fcntl(c->out, F_SETFL, O_NONBLOCK);
 	return 0;
 }
 
@@ -165,6 +208,7 @@ void child_release(struct child *c)
 {
 	assert(!c->pid);
 	close_if_open(&c->end);
+	close_if_open(&c->in);
 	close_if_open(&c->out);
 	close_if_open(&c->talk);
 }
