@@ -78,6 +78,8 @@ TEST(R38_the_head_of_a_message_tells_its_layers)
 		{ "Content-Encoding: deflate\r\nContent-Encoding: x-gzip\r\n",
 		  "gzip,deflate" },
 		{ "Content-Encoding: identity\r\n", "" },
+		{ "Transfer-Encoding:\r\n gzip,\r\n\tchunked\r\n",
+		  "chunked,gzip" },
 		{ "Content-Encoding: zstd, compress, br\r\n", "br?compress" },
 		{ "Content-Type: text/html\r\n", "" },
 		{ "Content-Encoding:\r\nContent-Encoding: ,,\r\n", "" },

@@ -11,9 +11,10 @@
 
 /* -- plans -------------------------------------------------------- */
 
+/* A field may be folded over lines. */
 static bool is_blank(uint8_t c)
 {
-	return c == ' ' || c == '\t';
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static struct bytes trim(struct bytes b)
