@@ -28,6 +28,7 @@
 #include "cmd/analyze_health.h"
 #include "cmd/analyze_input.h"
 #include "cmd/analyze_protocol.h"
+#include "cmd/analyze_rules.h"
 #include "cmd/analyze_store.h"
 #include "cmd/common.h"
 #include "cmd/progress.h"
@@ -73,9 +74,11 @@ struct job {
 	char *output_path; /* owned */
 	struct analyze *analyze;
 	struct keeper *keeper;
+	struct ruler *ruler;
 	char *own_store; /* a folder that goes with us; owned, or NULL */
 	struct api *api;
 	bool over_now;	 /* nothing more will come in */
+	bool complete;	 /* because nothing more is there */
 	struct parsers *parsers;
 	struct input *input;
 	struct loop *loop;
@@ -381,6 +384,20 @@ static void share_memory(struct job *j)
 		j->share.streams = all - used;
 }
 
+static void start_rules(struct job *j, const char *dir, struct err *err)
+{
+	const struct ruler_config cfg = {
+		.analyze = j->analyze,
+		.store = keeper_store(j->keeper),
+		.dir = dir,
+		.own = j->patterns,
+		.window = (uint32_t)j->o->window,
+		.matches_max = j->o->stream_matches,
+	};
+
+	j->ruler = ruler_new(&cfg, err);
+}
+
 static void start_store(struct job *j, struct err *err)
 {
 	struct store_config cfg = STORE_CONFIG_DEFAULT;
@@ -408,7 +425,9 @@ static void start_store(struct job *j, struct err *err)
 	cfg.memory_max = j->share.store;
 	cfg.cache_max = j->share.cache;
 	j->keeper = keeper_new(j->analyze, &cfg, &how, err);
-	if (j->keeper && j->o->api)
+	if (j->keeper)
+		start_rules(j, cfg.dir, err);
+	if (j->ruler && j->o->api)
 		start_api(j, cfg.dir, err);
 }
 
@@ -646,7 +665,8 @@ static int run(struct job *j, struct err *err)
 	j->over = loop_wake_new(j->loop, on_over, j);
 	if (!j->over)
 		return err_set(err, ERR_FAILED, "no descriptor is left");
-	if (start_input(j, err) < 0)
+	if (start_input(j, err) < 0 ||
+	    (j->ruler && ruler_start(j->ruler, err) < 0))
 		return err->code;
 	j->health = (struct health){ .analyze = j->analyze,
 				     .input = j->input,
@@ -662,7 +682,8 @@ static int run(struct job *j, struct err *err)
 	j->report = loop_timer(j->loop, on_report, j);
 	if (j->o->health_ms)
 		loop_timer_in(j->report, j->o->health_ms * 1000000);
-	if (loop_run(j->loop) == 0 && j->api)
+	j->complete = loop_run(j->loop) == 0;
+	if (j->complete && j->api)
 		stay(j, err);
 	return err->code;
 }
@@ -695,6 +716,9 @@ static void end(struct job *j, struct err *err)
 	metrics_free(j->metrics);
 	take_no_more(j, err);
 	api_stop(j->api);
+	if (j->ruler && j->complete && !j->api && !err->code)
+		ruler_finish(j->ruler, err);
+	ruler_free(j->ruler);
 	if (ran)
 		health_look(&j->health);
 	j->health.keeper = NULL;

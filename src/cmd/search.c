@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -19,8 +20,10 @@
 #include "base/opt.h"
 #include "base/text.h"
 #include "cmd/progress.h"
+#include "cmd/rules_here.h"
 #include "cmd/store_text.h"
 #include "codec/json.h"
+#include "engine/query/rules.h"
 #include "engine/query/search.h"
 #include "engine/store/view.h"
 #include "sys/sys.h"
@@ -38,7 +41,7 @@ enum {
 static volatile sig_atomic_t interrupted;
 
 struct finder {
-	const char *dir;
+	const char *dir, *save_tag;
 	bool json, count, progress, keys;
 	uint64_t matches_max;
 	struct query *query;
@@ -393,6 +396,24 @@ static int run(struct finder *f, struct err *err)
 	return state.hits ? FOUND : NOTHING;
 }
 
+/* Remember the query; whoever writes the store puts the tag on. */
+static int save(const struct finder *f, struct err *err)
+{
+	struct rule rule = {
+		.kind = RULE_QUERY,
+		.text = (char *)(uintptr_t)query_text(f->query),
+	};
+
+	if (strlen(f->save_tag) >= RULE_NAME)
+		err_set(err, ERR_USAGE, "a tag has at most %d characters",
+			RULE_NAME - 1);
+	else
+		strcpy(rule.name, f->save_tag);
+	if (!err->code)
+		rules_remember(f->dir, &rule, err);
+	return err->code ? WRONG : FOUND;
+}
+
 static int search(struct finder *f, const struct opt_args *args)
 {
 	char *text = join(args);
@@ -403,7 +424,7 @@ static int search(struct finder *f, const struct opt_args *args)
 	f->query = query_parse(text, sys_host()->wall_ns(sys_host()), &place,
 			       &err);
 	if (f->query)
-		status = run(f, &err);
+		status = f->save_tag ? save(f, &err) : run(f, &err);
 	cmd_exit("search", &err);
 	if (!f->query)
 		show_place(text, &place);
@@ -446,6 +467,10 @@ int cmd_search(int argc, char **argv)
 		OPT_FLAG(0, "progress", &f.progress,
 			 "say once a second how far it is; a terminal is told "
 			 "in any case"),
+		OPT_TEXT(0, "save-tag", &f.save_tag, "NAME",
+			 "do not search now: remember the query, and tag every "
+			 "stream that it is true of, old and new, when it has "
+			 "ended"),
 		OPT_FLAG(0, "keys", &f.keys, "list the keys of the language"),
 		OPT_END()
 	};

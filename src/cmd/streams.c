@@ -5,17 +5,21 @@
 #include "cmd/cmd.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include "cmd/store_dir.h"
 #include "cmd/store_text.h"
+#include "engine/query/search.h"
 #include "engine/store/view.h"
 
 struct streams {
-	const char *dir, *service, *pin, *unpin;
+	const char *dir, *service, *pin, *unpin, *tag;
 	uint64_t limit;
 	bool json;
+	struct store_view *view;
 };
 
 static int on_row(void *arg, const struct store_row *row)
@@ -31,22 +35,63 @@ static int on_row(void *arg, const struct store_row *row)
 
 static void pin(const struct streams *o, struct err *err)
 {
-	const char *dir = o->dir ? o->dir : store_dir_default();
 	uint64_t id;
 
 	if (store_read_id(o->pin ? o->pin : o->unpin, &id, err) == 0)
-		store_outside_pin(dir, id, o->pin != NULL, err);
+		store_outside_pin(o->dir, id, o->pin != NULL, err);
+}
+
+static int on_hit(void *self, const struct search_hit *hit)
+{
+	const struct streams *o = self;
+	struct store_row row;
+	struct err gone = ERR_NONE;
+
+	if (store_view_row(o->view, hit->id, &row, &gone) < 0)
+		return 0;
+	return on_row(self, &row);
+}
+
+static void put_quoted(struct buf *b, const char *key, const char *text)
+{
+	put_format(b, " %s:\"", key);
+	for (; *text; text++)
+		put_format(b, strchr("\"\\", *text) ? "\\%c" : "%c", *text);
+	put_u8(b, '"');
+}
+
+/* What has a tag is found as a search finds it. */
+static void search(struct streams *o, struct err *err)
+{
+	const struct search_config cfg = { .dir = o->dir };
+	const struct search_sink sink = { o, on_hit, NULL };
+	struct search_state state;
+	struct buf text = { 0 };
+	struct query *q;
+
+	put_quoted(&text, "tag", o->tag);
+	if (o->service)
+		put_quoted(&text, "service", o->service);
+	if (o->limit)
+		put_format(&text, " limit:%llu", (unsigned long long)o->limit);
+	put_u8(&text, 0);
+	q = query_parse((const char *)text.p, 0, NULL, err);
+	if (q)
+		search_run(q, &cfg, &sink, &state, err);
+	query_free(q);
+	buf_release(&text);
 }
 
 static void run(struct streams *o, struct err *err)
 {
-	struct store_view *v = store_view_open(
-		NULL, o->dir ? o->dir : store_dir_default(), NULL, err);
 	struct store_filter f = { .service = o->service, .limit = o->limit };
 
-	if (v)
-		store_view_rows(v, &f, on_row, o, err);
-	store_view_close(v);
+	o->view = store_view_open(NULL, o->dir, NULL, err);
+	if (o->view && o->tag)
+		search(o, err);
+	else if (o->view)
+		store_view_rows(o->view, &f, on_row, o, err);
+	store_view_close(o->view);
 }
 
 int cmd_streams(int argc, char **argv)
@@ -56,6 +101,8 @@ int cmd_streams(int argc, char **argv)
 		OPT_TEXT('d', "store", &o.dir, "DIR", STORE_DIR_HELP),
 		OPT_TEXT('s', "service", &o.service, "NAME",
 			 "only streams of this service, like http"),
+		OPT_TEXT('t', "tag", &o.tag, "NAME",
+			 "only streams that have this tag"),
 		OPT_UINT('n', "limit", &o.limit, 0, UINT64_MAX, "N",
 			 "how many at the most; 0 is all"),
 		OPT_TEXT(0, "pin", &o.pin, "ID",
@@ -86,6 +133,8 @@ int cmd_streams(int argc, char **argv)
 
 	if (!cmd_begin(&cmd, argc, argv, &args, &status))
 		return status;
+	if (!o.dir)
+		o.dir = store_dir_default();
 	if (o.pin || o.unpin)
 		pin(&o, &err);
 	else

@@ -139,7 +139,7 @@ NUMBERS = {
     'spackets': lambda s: (side(s, 'packets', 1),),
     'gaps': lambda s: (two(s.row, 'gaps'),),
     'lost': lambda s: (two(s.row, 'gap_bytes'),),
-    'matches': lambda s: (s.row['matches'],),
+    'matches': lambda s: (len(s.tables.get('matches', [])),),
     'vlan': lambda s: (s.row['vlan'],),
 }
 STATES = {

@@ -140,9 +140,9 @@ void analyze_finish(struct analyze *a);
 
 /*
  * Streams that begin from now on are searched for these patterns (NULL: for
- * none); those that are open go on with theirs.  A reference is taken.  The
- * version is told with each stream; that of cfg->patterns is
- * cfg->patterns_version.
+ * none); those that are open go on with theirs, and all sinks have heard of
+ * them when it returns.  A reference is taken.  The version is told with each
+ * stream; that of cfg->patterns is cfg->patterns_version.
  */
 void analyze_set_patterns(struct analyze *a, struct match_set *set,
 			  uint64_t version);

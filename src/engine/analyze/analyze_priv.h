@@ -108,6 +108,8 @@ struct shard_config {
 
 struct shard *shard_new(const struct shard_config *cfg, struct err *err);
 void shard_free(struct shard *sh);
+/* Any thread: whatever stream was beginning has been told to all sinks. */
+void shard_wait_beginning(struct shard *sh);
 int shard_add_sink(struct shard *sh, const struct stream_sink *sink);
 
 /* All of these from one thread. */

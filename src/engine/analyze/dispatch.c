@@ -121,6 +121,8 @@ void analyze_set_patterns(struct analyze *a, struct match_set *set,
 			  uint64_t version)
 {
 	patterns_set(&a->patterns, set, version);
+	for (unsigned i = 0; i < a->n; i++)
+		shard_wait_beginning(a->shards[i]);
 }
 
 void analyze_hear_marks(struct analyze *a, const struct analyze_marks *who)

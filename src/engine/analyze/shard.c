@@ -43,6 +43,8 @@ struct shard {
 	struct patterns *patterns; /* what they are now; and as last seen: */
 	struct match_set *set;
 	uint64_t set_version, set_changes;
+	/* Held while a stream begins, so that others can wait for its end. */
+	pthread_mutex_t beginning;
 	struct stream_sink sinks[STREAM_SINKS_MAX];
 	int n_sinks;
 	size_t weight; /* bytes that each stream takes at least */
@@ -287,6 +289,12 @@ static void take_patterns(struct shard *sh, struct stream *s)
 	s->patterns_version = sh->set_version;
 }
 
+void shard_wait_beginning(struct shard *sh)
+{
+	pthread_mutex_lock(&sh->beginning);
+	pthread_mutex_unlock(&sh->beginning);
+}
+
 static bool is_meant(const struct match_pattern *p, const struct stream *s,
 		     int way)
 {
@@ -371,9 +379,11 @@ static void on_opened(void *self, struct flow *f)
 		.home = sh,
 	};
 	f->owner = s;
+	pthread_mutex_lock(&sh->beginning);
 	take_patterns(sh, s);
 	hold(sh, s, sh->weight);
 	TELL(sh, opened, s);
+	pthread_mutex_unlock(&sh->beginning);
 	f->packets_known = s->packets_known;
 }
 
@@ -550,6 +560,7 @@ struct shard *shard_new(const struct shard_config *cfg, struct err *err)
 		cfg->cfg->preview > HEAD_LEAST ? cfg->cfg->preview : HEAD_LEAST;
 	events_init(&sh->events, cfg->cfg->output, cfg->cfg->output_events);
 	sh->patterns = cfg->patterns;
+	pthread_mutex_init(&sh->beginning, NULL);
 	renew_patterns(sh, err);
 	sh->table = flow_table_new(&flow, &sink);
 	if (!sh->table)
@@ -569,6 +580,7 @@ void shard_free(struct shard *sh)
 	flow_table_free(sh->table);
 	match_scratch_free(sh->scratch);
 	match_set_put(sh->set);
+	pthread_mutex_destroy(&sh->beginning);
 	pool_release(&sh->streams);
 	pool_release(&sh->heads);
 	events_release(&sh->events);

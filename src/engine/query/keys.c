@@ -17,6 +17,7 @@
 	"CASE s.caller WHEN 0 THEN s." column "_a ELSE s." column "_b END"
 #define SERVER(column)                                                         \
 	"CASE s.caller WHEN 0 THEN s." column "_b ELSE s." column "_a END"
+#define MATCHES "(SELECT count(*) FROM matches t WHERE t.stream=s.id)"
 #define MESSAGES(protocols)                                                    \
 	"messages m WHERE m.stream=s.id AND m.protocol IN(" protocols ")"
 
@@ -72,7 +73,7 @@ static const struct query_word sorts[] = {
 	{ "duration", "s.last_ns-s.first_ns" },
 	{ "bytes", "s.delivered_a+s.delivered_b" },
 	{ "packets", "s.packets_a+s.packets_b" },
-	{ "matches", "s.matches" },
+	{ "matches", MATCHES },
 	{ NULL, NULL }
 };
 
@@ -130,7 +131,7 @@ const struct query_key query_keys[] = {
 	  .about = "holes in its payload" },
 	{ "lost", NULL, QUERY_SIZE, { "s.gap_bytes_a+s.gap_bytes_b" },
 	  .about = "bytes in those holes" },
-	{ "matches", NULL, QUERY_NUMBER, { "s.matches" },
+	{ "matches", NULL, QUERY_NUMBER, { MATCHES },
 	  .about = "how many patterns were found" },
 	{ "pattern", NULL, QUERY_TEXT, { "t.name", "t.pattern" },
 	  .inside = "matches t WHERE t.stream=s.id",

@@ -94,6 +94,10 @@ const char store_columns[] =
 	"runs_a,runs_b,runs_turns";
 
 #define TAGS_MAX_TEXT "256" /* STORE_TAGS_MAX */
+/* A search of the past finds matches that analysis has not counted. */
+const char store_beside[] =
+	",(SELECT pinned FROM marks WHERE stream=id)"
+	",(SELECT count(*) FROM matches WHERE stream=id)";
 
 /* What else is kept: how its row is written, and its shape. */
 static const struct {
@@ -244,9 +248,8 @@ static char *update_stream(void)
 
 static int prepare_get(struct rows *r, struct err *err)
 {
-	char *get = mem_format("SELECT %s,(SELECT pinned FROM marks WHERE "
-			       "stream=id) FROM streams WHERE id=?",
-			       store_columns);
+	char *get = mem_format("SELECT %s%s FROM streams WHERE id=?",
+			       store_columns, store_beside);
 
 	r->get_stream = rows_prepare(r, get, err);
 	free(get);
@@ -483,7 +486,8 @@ void rows_read_stream(sqlite3_stmt *st, struct store_row *row,
 	for (int i = 0; i < WAYS; i++, at++)
 		if (runs)
 			runs->way[i] = read_blob(st, at);
-	row->pinned = (uint8_t)sqlite3_column_int(st, at);
+	row->pinned = (uint8_t)sqlite3_column_int(st, at++);
+	row->matches = (uint64_t)sqlite3_column_int64(st, at);
 }
 
 int rows_get_stream(struct rows *r, uint64_t id, struct store_row *row,

@@ -206,8 +206,8 @@ int rows_number(struct rows *r, const char *sql, uint64_t *v,
 int rows_run(struct rows *r, const char *sql, struct err *err);
 sqlite3_stmt *rows_prepare(struct rows *r, const char *sql, struct err *err);
 int rows_failed(const struct rows *r, struct err *err);
-/* Column by column as SELECT store_columns gives them, from column 0. */
-extern const char store_columns[];
+/* Column by column as SELECT store_columns store_beside gives them. */
+extern const char store_columns[], store_beside[];
 void rows_read_stream(sqlite3_stmt *st, struct store_row *row,
 		      struct row_runs *runs);
 

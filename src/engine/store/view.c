@@ -86,10 +86,9 @@ static sqlite3_stmt *prepare_page(struct store_view *v,
 				  struct err *err)
 {
 	char *sql = mem_format(
-		"SELECT %s,(SELECT pinned FROM marks WHERE stream=id) "
-		"FROM streams WHERE (?1 IS NULL OR service=?1)%s "
+		"SELECT %s%s FROM streams WHERE (?1 IS NULL OR service=?1)%s "
 		"ORDER BY first_ns DESC,id DESC LIMIT %d",
-		store_columns, f->behind ? " AND (first_ns,id)<(?2,?3)" : "",
+		store_columns, store_beside, f->behind ? " AND (first_ns,id)<(?2,?3)" : "",
 		PAGE);
 	sqlite3_stmt *st = rows_prepare(v->rows, sql, err);
 
