@@ -427,15 +427,14 @@ static bool sweep_some(struct past *p, const struct sweep *s,
 	while (!past_is_over(p) && (c = candidates_next(rows, err)) != NULL) {
 		size_t first = p->results.n;
 
+		/* The one at the cursor was searched for the others only. */
 		if (s->to_ns && compare(c->first_ns, c->id, s->to_ns,
-					s->to_id) <= 0)
+					s->to_id) < 0)
 			return true;
-		if (!c->over && !p->cfg.alone) {
-			if (past_follow(p, c->id, err) < 0)
-				return false;
-		} else if (!scan(p, pieces, c, err)) {
+		if (!c->over && !p->cfg.alone)
+			past_follow(p, c->id);
+		else if (!scan(p, pieces, c, err))
 			return false;
-		}
 		count(p, s, c, first);
 	}
 	return err->code == 0 && !past_is_over(p);
@@ -495,12 +494,12 @@ static int sweep_patterns(struct past *p, const struct sweep *s,
 /* What was found is durable before anybody believes that it was searched. */
 static int settle(struct past *p, struct err *err)
 {
-	bool any = p->results.n > 0 || p->following_changed;
-
+	p->unsettled |= p->results.n > 0 || p->following_changed;
 	if (results_write(&p->results, p->cfg.store, err) < 0)
 		return err->code;
-	if (any && store_checkpoint(p->cfg.store, NULL, err) < 0)
+	if (p->unsettled && store_checkpoint(p->cfg.store, NULL, err) < 0)
 		return err->code;
+	p->unsettled = false;
 	return past_save_following(p, err);
 }
 

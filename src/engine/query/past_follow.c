@@ -115,7 +115,9 @@ int past_follow_on(struct past *p, struct err *err)
 		struct follower *f = *at;
 		bool done = look_at(p, f, err);
 
-		results_write(&p->results, p->cfg.store, err);
+		p->unsettled |= p->results.n > 0;
+		if (err->code == 0)
+			results_write(&p->results, p->cfg.store, err);
 		if (done) {
 			*at = f->after;
 			free(f);
@@ -133,11 +135,10 @@ int past_follow_on(struct past *p, struct err *err)
 	return err->code;
 }
 
-int past_follow(struct past *p, uint64_t stream, struct err *err)
+void past_follow(struct past *p, uint64_t stream)
 {
 	add(p, stream);
 	p->polled_ns = 0; /* soon */
-	return err->code;
 }
 
 /* -- over a restart ------------------------------------------------------------------ */

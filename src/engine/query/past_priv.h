@@ -78,6 +78,7 @@ struct past {
 	struct match_scratch *scratch;
 
 	struct results results;
+	bool unsettled; /* some were written, and may not be durable */
 	struct follower *followers;
 	size_t n_followers;
 	bool following_changed;
@@ -118,7 +119,7 @@ int past_compile(struct past *p, const uint64_t *ids, size_t n,
 /* Times of the matches of a stream that were added from `first` on. */
 void past_put_times(struct past *p, uint64_t stream, size_t first);
 
-int past_follow(struct past *p, uint64_t stream, struct err *err);
+void past_follow(struct past *p, uint64_t stream);
 int past_follow_on(struct past *p, struct err *err);
 void past_unfollow_all(struct past *p);
 int past_load_following(struct past *p, struct err *err);
