@@ -3,8 +3,10 @@
  * weir recover - what a source's spools hold, and whether it is whole.
  *
  * Looks without touching, also while a writer is at it; mends only when asked.
+ * A spool of ipcap is looked at as well, and brought into a source when asked.
  */
 #include "cmd/cmd.h"
+#include "cmd/recover_ipcap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +23,7 @@
 #include "sys/sys.h"
 
 struct recover {
-	const char *spool_dir;
+	const char *spool_dir, *into;
 	uint64_t src_id, snaplen, linktype;
 	bool json, repair, verify;
 
@@ -203,10 +205,112 @@ static int all_spools(struct recover *r, const char *source, struct err *err)
 	return rc;
 }
 
+/* -- a spool of ipcap ------------------------------------------------------ */
+
+static void on_ipcap_fault(void *arg, const char *file, uint64_t from,
+			   uint64_t to, const char *what)
+{
+	struct recover *r = arg;
+	const struct spool_fault f = {
+		.file = file, .from = from, .to = to, .what = what
+	};
+
+	r->n_faults++;
+	on_fault(r, &f);
+}
+
+static void print_ipcap(const struct recover *r,
+			const struct recover_ipcap_report *p)
+{
+	char size[TEXT_SIZE];
+
+	printf("%s: a spool of ipcap, %" PRIu64 " files of source %" PRIu64
+	       ", %s\n",
+	       r->spool_dir, p->files, r->src_id, text_of_size(size, p->bytes));
+	printf("  oldest %" PRIu64 ", head %" PRIu64 ", %" PRIu64
+	       " packets, %" PRIu64 " missing\n",
+	       p->oldest, p->head, p->packets, p->missing);
+	if (p->torn)
+		printf("  torn tail in the last file\n");
+	if (p->linktypes > 1)
+		printf("  %u link types one after another; each becomes a "
+		       "spool of its own\n",
+		       p->linktypes);
+	printf("%.*s", (int)r->faults.len,
+	       r->faults.p ? (const char *)r->faults.p : "");
+	if (r->into)
+		printf("  %" PRIu64 " packets are in %s/src%" PRIu64
+		       " now that were not\n",
+		       p->brought, r->into, r->src_id);
+	printf("recover: src=%" PRIu64 " head=%" PRIu64 " oldest=%" PRIu64
+	       " bytes=%" PRIu64 "\n",
+	       r->src_id, p->head, p->oldest, p->bytes);
+}
+
+static void print_ipcap_json(const struct recover *r,
+			     const struct recover_ipcap_report *p)
+{
+	struct buf dir = { 0 };
+
+	put_json_text(&dir, r->spool_dir);
+	printf("{\"ipcap\":{\"dir\":%.*s,\"files\":%" PRIu64
+	       ",\"packets\":%" PRIu64 ",\"missing\":%" PRIu64
+	       ",\"torn\":%s,\"linktypes\":%u,\"brought\":%" PRIu64
+	       ",\"faults\":[%.*s]},\"head\":%" PRIu64 ",\"oldest\":%" PRIu64
+	       ",\"bytes\":%" PRIu64 "}\n",
+	       (int)dir.len, (const char *)dir.p, p->files, p->packets,
+	       p->missing, p->torn ? "true" : "false", p->linktypes, p->brought,
+	       (int)r->faults.len, r->faults.p ? (const char *)r->faults.p : "",
+	       p->head, p->oldest, p->bytes);
+	buf_release(&dir);
+}
+
+static int run_ipcap(struct recover *r, struct err *err)
+{
+	const struct recover_ipcap how = { .dir = r->spool_dir,
+					   .id = (uint16_t)r->src_id,
+					   .into = r->into,
+					   .on_fault = on_ipcap_fault,
+					   .arg = r };
+	struct recover_ipcap_report report;
+	int rc = recover_ipcap(&how, &report, err);
+
+	if (rc < 0)
+		return rc;
+	if (r->json)
+		print_ipcap_json(r, &report);
+	else
+		print_ipcap(r, &report);
+	if (r->n_faults)
+		err_set(err, ERR_DAMAGED,
+			"%" PRIu64 " packets of ipcap's source %" PRIu64
+			" in %s are missing, in %" PRIu64 " places",
+			report.missing, r->src_id, r->spool_dir, r->n_faults);
+	return err->code;
+}
+
+/* A folder may hold both; a source of Weir is what is asked about then. */
+static bool is_ipcap(const struct recover *r, const char *source)
+{
+	struct siblings all;
+	bool weir = siblings_list(sys_host(), source, &all, NULL) == 0 && all.n;
+
+	siblings_release(&all);
+	return !weir && recover_ipcap_there(r->spool_dir, (uint16_t)r->src_id);
+}
+
 static int run(struct recover *r, struct err *err)
 {
 	char *source = mem_format("%s/src%" PRIu64, r->spool_dir, r->src_id);
-	int rc = all_spools(r, source, err);
+	int rc;
+
+	if (r->into || is_ipcap(r, source)) {
+		rc = run_ipcap(r, err);
+		buf_release(&r->faults);
+		free(source);
+		return rc;
+	}
+	rc = all_spools(r, source, err);
 
 	if (rc == 0 && r->n_faults)
 		rc = err_set(err, ERR_DAMAGED,
@@ -236,6 +340,8 @@ int cmd_recover(int argc, char **argv)
 		OPT_FLAG(0, "repair", &r.repair,
 			 "mend what is damaged and cut a torn tail"),
 		OPT_FLAG(0, "json", &r.json, "print one JSON object"),
+		OPT_TEXT(0, "into", &r.into, "DIR",
+			 "bring the packets of ipcap's files into DIR/srcID"),
 		OPT_UINT(0, "snaplen", &r.snaplen, 0, UINT32_MAX, "BYTES",
 			 "accepted for ipcap's sake: a spool knows its own"),
 		OPT_UINT(0, "link-type", &r.linktype, 0, UINT32_MAX, "N",
@@ -256,11 +362,20 @@ int cmd_recover(int argc, char **argv)
 			 "numbers, a lost index is made again from "
 			 "the\npackets, "
 			 "and what is lost is recorded as a gap.\n\n"
+			 "Where DIR holds capture files of ipcap's "
+			 "(src1-00000000000000000000.pcap),\nthese are told of "
+			 "in the same way.  With --into their packets are "
+			 "brought into\na source under the numbers that they "
+			 "have, and what is missing becomes a gap;\nthe files "
+			 "stay as they are.  Interrupted, it goes on where it "
+			 "was.\n\n"
 			 "The exit status is 0 when all is whole, 1 when "
 			 "something is damaged.",
 		.examples =
 			"  weir recover --spool-dir spool --src-id 1 --verify\n"
-			"  weir recover --spool-dir spool --repair\n",
+			"  weir recover --spool-dir spool --repair\n"
+			"  weir recover --spool-dir /var/lib/ipcap/spool "
+			"--into /var/lib/weir/spool\n",
 		.opts = opts,
 	};
 	struct opt_args args;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # weir recover tells what a spool holds without touching it, and mends it on
-# request.
+# request; a spool of ipcap it brings into a source.
 . "${0%/*}/lib.sh"
 
 tool=${WEIR_TOOLS:-${WEIR_BIN%/src/weir}/tests/tools}/spooltool
@@ -91,4 +91,83 @@ if command -v tshark >/dev/null; then
 else
 	skip 'I05 tshark opens every segment' 'no tshark'
 fi
+
+# -- a spool of ipcap -------------------------------------------------------
+
+pcap="python3 $WEIR_SOURCE/tests/e2e/pcap.py"
+old=$T/ipcap
+mkdir "$old"
+
+# The file of ipcap's with that sequence number.
+old_file() {
+	printf '%s/src1-%020d.pcap' "$old" "$1"
+}
+
+manifest() {
+	printf '{"seq":%d,"file":"src1-%020d.pcap","start":%d,"end":%d,"vlen":%d,"sealed":true}\n' \
+		"$1" "$1" "$2" "$3" "$(stat -c %s "$(old_file "$1")")"
+}
+
+for i in 0 1 2; do
+	$pcap make 100 --first $((i * 100)) --size 200 >"$(old_file $i)"
+done
+{
+	manifest 0 1000 1100
+	manifest 1 1100 1200
+	echo '{"seq":2,"file":"src1-0000'
+} >"$old/manifest.ndjson"
+echo 0123456789abcdef >"$old/epoch"
+# The last packet is torn.
+truncate -s -7 "$(old_file 2)"
+
+ipcap() {
+	"$WEIR" recover --spool-dir "$old" "$@" >"$T/out" 2>"$T/err"
+}
+
+sums_of_old() {
+	(cd "$old" && sha256sum ./*)
+}
+sums_of_old >"$T/before"
+ipcap
+check_equal 'I60 a spool of ipcap is reported' $? 0
+check_match 'I60 its manifest tells the numbers' \
+	'^recover: src=1 head=1299 oldest=1000 bytes=[0-9]+$' "$T/out"
+check_match 'I60 and its torn tail is told' 'torn tail' "$T/out"
+
+ipcap --into "$T/new"
+check_equal 'I60 its packets are brought into a source' $? 0
+"$WEIR" recover --spool-dir "$T/new" --json --verify >"$T/out"
+check_equal 'I60 under their numbers' \
+	"$(jq -c '[.head, .oldest, .spools[0].gaps,
+		   (.spools[0].faults | length)]' "$T/out")" '[1299,1000,0,0]'
+for f in "$old"/src1-*.pcap; do $pcap list "$f"; done 2>/dev/null |
+	awk '{print $NF}' | head -n 299 >"$T/want"
+for f in "$T"/new/src1/0*.pcap; do $pcap list "$f"; done |
+	awk '{print $NF}' >"$T/got"
+check 'I60 each with its content' cmp "$T/want" "$T/got"
+sums_of_old >"$T/after"
+check 'I60 and the files of ipcap stay as they are' \
+	cmp "$T/before" "$T/after"
+
+ipcap --into "$T/new" --json
+check_equal 'I60 a second time brings nothing' \
+	"$(jq .ipcap.brought "$T/out")" 0
+$pcap make 50 --first 299 --size 200 >"$(old_file 3)"
+ipcap --into "$T/new"
+"$WEIR" recover --spool-dir "$T/new" --json --verify >"$T/out"
+check_equal 'I60 and goes on where it was' \
+	"$(jq -c '[.head, .spools[0].gaps, (.spools | length)]' "$T/out")" \
+	'[1349,0,1]'
+
+# A missing file is a gap; another link type another spool.
+rm "$(old_file 1)"
+$pcap make 20 --first 400 --size 200 --link 101 >"$(old_file 4)"
+echo "$(manifest 2 1200 1299)" >>"$old/manifest.ndjson"
+ipcap --into "$T/other"
+check_equal 'I60 what is missing gives status 1' $? 1
+check_match 'I60 and is told by its numbers' 'packets 1100 to 1199' "$T/out"
+"$WEIR" recover --spool-dir "$T/other" --json --verify >"$T/out"
+check_equal 'I60 it becomes a gap, and a link type a spool' \
+	"$(jq -c '[.spools[] | [.oldest, .head, .lost, .linktype]]' "$T/out")" \
+	'[[1000,1349,100,1],[1349,1369,0,101]]'
 finish

@@ -2,6 +2,7 @@
 /*
  * Two ends fed to each other: what is in the spool is in the mirror, once.
  */
+#include "engine/link/memory.h"
 #include "link_here.h"
 
 /* Which end speaks only ipcap's protocol. */
@@ -570,6 +571,22 @@ TEST(I39_what_capture_has_counted_reaches_the_collector_within_3_s)
 		CHECK_EQ(p.beat.dropped_interface, 9);
 		pair_release(&p);
 	}
+}
+
+TEST(X06_what_came_from_ipcap_keeps_its_epoch)
+{
+	struct served s = { .known = true, .fallen = 0 };
+	char epoch[SERVED_EPOCH + 1];
+
+	memcpy(s.origin, "ipcap-e\0\x01\x23\x45\x67\x89\xab\xcd\xef", 16);
+	served_epoch(epoch, &s);
+	CHECK_STR(epoch, "0123456789abcdef");
+	s.fallen = 1;
+	served_epoch(epoch, &s);
+	CHECK_STR(epoch, "0123456789abcdf0");
+	s.origin[0] ^= 1;
+	served_epoch(epoch, &s);
+	CHECK(strcmp(epoch, "0123456789abcdf0") != 0);
 }
 
 static void check_ack(const char *print, unsigned index)

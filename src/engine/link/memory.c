@@ -111,12 +111,21 @@ int memory_put_served(struct sys *sys, const char *spool_dir, uint16_t source,
 	return memory_replace(sys, dir, name, line, err);
 }
 
+/*
+ * What came from ipcap, by its files or by the link, keeps the epoch that it
+ * had there: an ipcap collector that knows it goes on where it is.
+ */
 void served_epoch(char out[SERVED_EPOCH + 1], const struct served *s)
 {
+	static const char from_ipcap[] = "ipcap-e";
+	const size_t mark = sizeof(from_ipcap) - 1;
+	bool old = memcmp(s->origin, from_ipcap, mark) == 0;
 	uint64_t v = 0;
 
 	for (int i = 0; i < 8; i++)
-		v = v << 8 | s->origin[i];
+		v = v << 8 | s->origin[old ? i + 8 : i];
+	if (old)
+		v += s->origin[mark];
 	snprintf(out, SERVED_EPOCH + 1, "%016llx",
 		 (unsigned long long)(v + s->fallen));
 }
