@@ -13,7 +13,7 @@ import json
 import os
 import sys
 
-from streams import run
+from streams import run_all
 
 FLOOR = 97  # percent
 
@@ -61,8 +61,7 @@ def main(program):
     missed = collections.Counter()
     with open(table, encoding='utf-8') as lines:
         truths = [t for t in map(json.loads, lines) if t.get('ndpi42_flows')]
-    for truth in truths:
-        mine = run(program, corpus, truth)
+    for truth, mine in zip(truths, run_all(program, corpus, truths)):
         if mine is None:
             continue
         ours = collections.Counter()
