@@ -107,6 +107,32 @@ static int set_list(const struct opt *o, const char *value, struct err *err)
 	return 0;
 }
 
+/* A bound as one would type it. */
+static const char *bound(char out[TEXT_SIZE], const struct opt *o, uint64_t v)
+{
+	if (o->kind == OPT_KIND_SIZE)
+		return text_of_size(out, v);
+	snprintf(out, TEXT_SIZE, "%llu%s",
+		 (unsigned long long)(o->kind == OPT_KIND_DURATION ? v / 1000000
+								   : v),
+		 o->kind == OPT_KIND_DURATION ? "ms" : "");
+	return out;
+}
+
+static int out_of_bounds(const struct opt *o, const char *value,
+			 struct err *err)
+{
+	char lo[TEXT_SIZE], hi[TEXT_SIZE];
+
+	if (o->max == UINT64_MAX)
+		return err_set(err, ERR_USAGE,
+			       "--%s is %s; it must be at least %s", o->name,
+			       value, bound(lo, o, o->min));
+	return err_set(err, ERR_USAGE,
+		       "--%s is %s; it must lie between %s and %s", o->name,
+		       value, bound(lo, o, o->min), bound(hi, o, o->max));
+}
+
 static int set_number(const struct opt *o, const char *value, struct err *err)
 {
 	uint64_t v = 0;
@@ -126,24 +152,7 @@ static int set_number(const struct opt *o, const char *value, struct err *err)
 		*(uint64_t *)o->to = v;
 		return 0;
 	}
-	if (o->kind == OPT_KIND_SIZE) {
-		char lo[TEXT_SIZE], hi[TEXT_SIZE];
-
-		return err_set(err, ERR_USAGE,
-			       "--%s is %s; it must lie between %s and %s",
-			       o->name, value, text_of_size(lo, o->min),
-			       text_of_size(hi, o->max));
-	}
-	return err_set(err, ERR_USAGE,
-		       "--%s is %s; it must lie between %llu and %llu%s",
-		       o->name, value,
-		       (unsigned long long)(o->kind == OPT_KIND_DURATION
-						    ? o->min / 1000000
-						    : o->min),
-		       (unsigned long long)(o->kind == OPT_KIND_DURATION
-						    ? o->max / 1000000
-						    : o->max),
-		       o->kind == OPT_KIND_DURATION ? " ms" : "");
+	return out_of_bounds(o, value, err);
 }
 
 static int set_flag(const struct opt *o, const char *value, struct err *err)

@@ -615,7 +615,7 @@ int cmd_collector(int argc, char **argv)
 		OPT_TEXT('l', "listen", &c.listen, "ADDR:PORT[,KEY=VALUE]...",
 			 "serve the first mirror as PCAP-over-IP there, the "
 			 "next one a port higher, and so on; empty: nowhere"),
-		OPT_SIZE(0, "mirror-retention-bytes", &c.retention, 1 << 20,
+		OPT_SIZE(0, "mirror-retention-bytes", &c.retention, 1024,
 			 UINT64_MAX,
 			 "what a mirror may take; its oldest goes "
 			 "first"),
@@ -623,7 +623,7 @@ int cmd_collector(int argc, char **argv)
 			     UINT64_MAX,
 			     "how old a packet may get; 0: any "
 			     "age"),
-		OPT_SIZE(0, "mirror-rotate-bytes", &c.rotate, 64 << 10,
+		OPT_SIZE(0, "mirror-rotate-bytes", &c.rotate, 1024,
 			 UINT64_C(1) << 40, "length of a mirror's files"),
 		OPT_UINT(0, "ack-every", &c.ack_every, 1, UINT32_MAX, "PACKETS",
 			 "acknowledge after so many, and once a "
