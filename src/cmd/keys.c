@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/keys.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "cmd/cmd.h"
 #include "codec/keyfile.h"
 #include "sys/secret.h"
 #include "sys/sys.h"
@@ -13,8 +17,14 @@ int cmd_keys_load(const char *path, bool any_mode, struct noise_keypair *pair,
 {
 	uint8_t secret[NOISE_KEY];
 	struct buf file = { 0 };
-	int rc = secret_load(path, any_mode, KEYFILE_MAX, &file, err);
+	int rc;
 
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return err_set(err, ERR_FAILED,
+			       "there is no key file %s; %s keygen --out %s "
+			       "makes one",
+			       path, program_name, path);
+	rc = secret_load(path, any_mode, KEYFILE_MAX, &file, err);
 	if (rc == 0 && keyfile_parse(buf_bytes(&file), secret) < 0)
 		rc = err_set(err, ERR_MALFORMED,
 			     "%s holds no key: its first line must be the "

@@ -180,7 +180,9 @@ static int all_spools(struct recover *r, const char *source, struct err *err)
 	struct siblings all;
 	int rc = siblings_list(sys_host(), source, &all, err);
 
-	if (r->json && rc == 0)
+	if (rc < 0)
+		return rc;
+	if (r->json)
 		printf("{\"spools\":[");
 	for (size_t i = 0; rc == 0 && i < all.n; i++) {
 		char *dir = sibling_dir(source, all.at[i]);

@@ -31,6 +31,7 @@
 #include "cmd/common.h"
 #include "cmd/progress.h"
 #include "cmd/up_state.h"
+#include "engine/feed/feed.h"
 #include "engine/spool/reader.h"
 #include "engine/supervise/supervise.h"
 #include "sys/loop.h"
@@ -178,12 +179,18 @@ static char *feed_address_of(const struct up *up)
 			  len, up->listen);
 }
 
-static int check_port(const struct up *up, struct err *err)
+/* What the collector would be told again and again is told once, here. */
+static int check_listen(const struct up *up, struct err *err)
 {
 	struct sys *sys = sys_host();
-	char *address = feed_address_of(up);
-	int socket = sys->listen(sys, address);
+	struct feed_config feed = FEED_CONFIG_DEFAULT;
+	char *address;
+	int socket;
 
+	if (feed_config_parse(&feed, up->listen, err) < 0)
+		return err->code;
+	address = feed_address_of(up);
+	socket = sys->listen(sys, address);
 	if (socket >= 0)
 		sys->hang_up(sys, socket);
 	else if (socket == -EADDRINUSE)
@@ -563,7 +570,7 @@ static int prepare(struct up *up, const struct opt_args *args, struct err *err)
 		return err_sys(err, errno, "/proc/self/exe");
 	up->self[n] = 0;
 	if (check_speed(up, err) < 0 || choose_source(up, args, err) < 0 ||
-	    check_port(up, err) < 0 ||
+	    check_listen(up, err) < 0 ||
 	    up_state_open(&up->state, up->state_dir, err) < 0)
 		return err->code;
 	if (!up->state.link_port)

@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 enum { BACKLOG = 128, PORT_TEXT = 8, HOST_TEXT = 256 };
 
 static int or_errno(int rc)
@@ -337,9 +339,13 @@ static int resolve(const char *address, bool passive, struct addrinfo **list)
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
 	};
 	int rc = split_address(address, host, port);
+	uint64_t number;
 
 	if (rc < 0)
 		return rc;
+	/* The resolver would take 70000 for 4464. */
+	if (text_to_uint(port, &number) < 0 || number > UINT16_MAX)
+		return -EINVAL;
 	if (!host[0] && !passive)
 		return -EINVAL;
 	if (passive)

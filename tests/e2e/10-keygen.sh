@@ -27,6 +27,11 @@ check_equal 'I27 with another key' \
 	"$(cmp -s "$T/a.key" "$T/before" && echo same)" ''
 check_equal 'I27 the new file has mode 0600' "$(stat -c %a "$T/a.key")" 600
 
+"$WEIR" keygen --public "$T/nowhere.key" >/dev/null 2>"$T/err"
+check_equal 'a key that is not there is a failure' $? 1
+check_match 'and the sentence says how to make one' \
+	'keygen --out .*nowhere.key' "$T/err"
+
 chmod 644 "$T/a.key"
 "$WEIR" keygen --public "$T/a.key" >/dev/null 2>"$T/err"
 check_equal 'a key that others may read is refused' $? 1

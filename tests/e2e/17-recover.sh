@@ -80,6 +80,7 @@ check_equal 'I60 the writer goes on with it' $? 0
 recover --src-id 9
 check_equal 'I60 a source that is not there gives status 1' $? 1
 check_match 'I60 and the sentence names it' 'src9' "$T/err"
+check_equal 'I60 and no numbers are printed' "$(cat "$T/out")" ''
 
 if command -v tshark >/dev/null; then
 	n=0

@@ -57,6 +57,14 @@ check_match 'and says what to do about it' \
 	"another program listens on 127.0.0.1:$port; .*--listen" "$T/taken"
 check 'before anything was made' test ! -e "$T/other"
 
+"$WEIR" up --state-dir "$T/other" --listen 127.0.0.1:4242,form=live \
+	>/dev/null 2>"$T/options"
+check_equal "a listener's option that is not there exits 2" $? 2
+check_match 'and the nearest one is offered' 'did you mean from' "$T/options"
+"$WEIR" up --state-dir "$T/other" --listen 127.0.0.1:70000 >/dev/null \
+	2>"$T/options"
+check_equal 'so does a port over 65535' $? 2
+
 # -- a crash ----------------------------------------------------------------
 
 victim=

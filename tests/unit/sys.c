@@ -561,7 +561,8 @@ TEST(addresses_that_are_none_are_refused)
 {
 	static const char *const bad[] = {
 		"",	  "localhost",	  "127.0.0.1:",
-		"::1:80", "127.0.0.1:8o", "127.0.0.1:123456789"
+		"::1:80", "127.0.0.1:8o", "127.0.0.1:123456789",
+		"127.0.0.1:65536"
 	};
 	struct sys *sys = sys_host();
 
