@@ -111,8 +111,10 @@ def read(o):
 
 
 def hold(o):
+    begun = time.monotonic()
     held = [socket.create_connection(address(o.address)) for _ in range(o.n)]
-    print('holding %d' % len(held), flush=True)
+    print('holding %d after %d ms' % (
+        len(held), (time.monotonic() - begun) * 1000), flush=True)
     time.sleep(o.seconds)
 
 
