@@ -64,6 +64,7 @@ struct up {
 	const char *state_dir;
 	const char *speed;
 	bool top_speed, analyze;
+	uint64_t keep_max; /* spool and mirror, each */
 	uint64_t store_max;
 	struct cmd_logs logs;
 
@@ -308,7 +309,7 @@ static void show_counters(struct up *up)
 static void announce(struct up *up, const char *address)
 {
 	static const char *const kind[] = {
-		[SOURCE_SAMPLE] = "the sample capture, again and again",
+		[SOURCE_SAMPLE] = "the sample capture, again and again,",
 		[SOURCE_FILE] = "capture file",
 		[SOURCE_INTERFACE] = "interface",
 	};
@@ -427,8 +428,11 @@ static void add_logs(struct words *w, const struct up *up)
 static int start_capture(struct up *up, struct err *err)
 {
 	struct words w = { { up->self, "agent", "capture" }, 3 };
+	char keep[24];
 
+	snprintf(keep, sizeof(keep), "%llu", (unsigned long long)up->keep_max);
 	add(&w, "--spool-dir", up->state.spool);
+	add(&w, "--retention-bytes", keep);
 	if (up->source == SOURCE_INTERFACE) {
 		add(&w, "--iface", up->what);
 	} else {
@@ -460,11 +464,14 @@ static int start_listen(struct up *up, struct err *err)
 static int start_collector(struct up *up, struct err *err)
 {
 	struct words w = { { up->self, "collector" }, 2 };
+	char keep[24];
 
+	snprintf(keep, sizeof(keep), "%llu", (unsigned long long)up->keep_max);
 	add(&w, "--config-dir", up->state.config);
 	add(&w, "--mirror-dir", up->state.mirror);
 	add(&w, "--key", up->state.collector_key);
 	add(&w, "--listen", up->feed);
+	add(&w, "--mirror-retention-bytes", keep);
 	add_logs(&w, up);
 	return supervisor_add(up->sup, "collector", w.at, false, err);
 }
@@ -623,6 +630,7 @@ int cmd_up(int argc, char **argv)
 	struct up up = { .listen = "127.0.0.1:4242",
 			 .speed = "1",
 			 .analyze = true,
+			 .keep_max = UINT64_C(48) << 30,
 			 .store_max = UINT64_C(4) << 30,
 			 .logs = CMD_LOGS_DEFAULT,
 			 .state = { .lock = -1 },
@@ -639,6 +647,10 @@ int cmd_up(int argc, char **argv)
 		OPT_FLAG(0, "analyze", &up.analyze,
 			 "make streams of the packets, for weir streams and "
 			 "weir show; --no-analyze leaves that out"),
+		OPT_SIZE(0, "retention-bytes", &up.keep_max, 1 << 20,
+			 UINT64_MAX,
+			 "what spool and mirror may take, each; the oldest "
+			 "goes first"),
 		OPT_SIZE(0, "store-max-bytes", &up.store_max,
 			 UINT64_C(16) << 20, UINT64_C(1) << 50,
 			 "all of the store; the oldest streams make room"),
