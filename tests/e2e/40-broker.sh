@@ -91,7 +91,7 @@ start b03e env "LISTEN_ADDRESS=127.0.0.1:$one" PCAP_COMMAND='sleep 60' \
 	"$WEIR" broker
 check 'B03 the environment alone counts' wait_for 10 listening "$one"
 stop b03e
-if [ "$(id -u)" -eq 0 ]; then
+if may_network; then
 	ns_make alone
 	start b03d @alone "$WEIR" broker -cmd 'sleep 60'
 	check 'B03 without either it is localhost:4242' \
@@ -202,12 +202,16 @@ for signal in INT TERM; do
 		test -z "$(ss -Hltn "sport = :${at##*:}")"
 done
 
+# Also where another program has the port.
+start b13port socat -u TCP-LISTEN:4242,bind=127.0.0.1 /dev/null
+wait_for 5 listening 4242
 "$WEIR" broker -cmd ' ' 2>"$T/b13.err" </dev/null
 check_equal 'B13 a blank command is wrong use' $? 2
 check_equal 'B13 in one sentence, before anything is opened' \
 	"$(cut -d';' -f1 "$T/b13.err")" 'weir broker: the command is blank'
 "$WEIR" broker -cmd 'tcpdump "-i' 2>"$T/b13q.err" </dev/null
 check_equal 'B13 so is a quote that stays open' $? 2
+stop b13port
 "$WEIR" broker --cmd true --from TCP@127.0.0.1:1 2>"$T/b13s.err" </dev/null
 check_equal 'two sources are wrong use' $? 2
 "$WEIR" broker --from nowhere 2>"$T/b13f.err" </dev/null

@@ -94,7 +94,7 @@ check 'R52 what a sensor pushed is the file' same_streams file sensors
 
 # -- an interface ---------------------------------------------------------------------
 
-if [ "$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then
+if may_network; then
 	ns_make a b
 	ns_cable a left 10.9.0.1 b right 10.9.0.2
 	start live @a "$WEIR" analyze --iface left --max-packets 100 \

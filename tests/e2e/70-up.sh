@@ -141,7 +141,7 @@ check_match 'what is neither file nor interface is said' \
 
 # -- an interface -------------------------------------------------------------
 
-if [ "$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then
+if may_network; then
 	ns_make a b
 	ns_cable a wire 10.9.0.1 b wire 10.9.0.2
 	start iface @a "$WEIR" up --state-dir "$T/live" wire
