@@ -283,8 +283,8 @@ int opt_parse(const struct opt_command *cmd, int argc, char **argv,
 	if (words > cmd->args_max)
 		return err_set(err, ERR_USAGE,
 			       "\"%s\" is one word too many; usage: %s %s %s",
-			       args->at[cmd->args_max], program(cmd),
-			       cmd->name, cmd->synopsis);
+			       args->at[cmd->args_max], program(cmd), cmd->name,
+			       cmd->synopsis);
 	if (words < cmd->args_min)
 		return err_set(err, ERR_USAGE,
 			       "something is missing; usage: %s %s %s",

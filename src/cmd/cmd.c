@@ -92,7 +92,8 @@ static int unknown(int argc, char **argv)
 		}
 	}
 	if (nearest)
-		fprintf(stderr, "%s: there is no command %s; did you mean %s?\n",
+		fprintf(stderr,
+			"%s: there is no command %s; did you mean %s?\n",
 			program_name, argv[0], nearest);
 	else
 		fprintf(stderr,

@@ -418,9 +418,13 @@ static void choose_feed(struct up *up)
 /* Ours tell what matters; theirs only speak up when something is wrong. */
 static void add_logs(struct words *w, const struct up *up)
 {
-	bool usual = strcmp(up->logs.level, "info") == 0;
+	const char *level = up->logs.level;
 
-	add(w, "--log", up->logs.debug ? "debug" : usual ? "warn" : up->logs.level);
+	if (up->logs.debug)
+		level = "debug";
+	else if (strcmp(level, "info") == 0)
+		level = "warn";
+	add(w, "--log", level);
 	if (up->logs.json)
 		add(w, "--json", NULL);
 }

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # weir keygen makes key files as ipcap does, and guards them.
 . "${0%/*}/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # weir recover tells what a spool holds without touching it, and mends it on
 # request; a spool of ipcap it brings into a source.
 . "${0%/*}/lib.sh"

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # weir-agent is one static file that runs where there is nothing else.
 . "${0%/*}/lib.sh"
 
