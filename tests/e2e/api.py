@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 WEIR, SAMPLE, DIR = sys.argv[1:4]
 FLAG = r'flag\{[a-z0-9]+\}'
@@ -247,6 +248,46 @@ def people(a, rows):
           fails(a, '/api/view/hide-rules/999', 404, 'DELETE'))
 
 
+def searches(a, rows):
+    def ask(q):
+        status, body = a.ask('/api/search?q=' + urllib.parse.quote(q),
+                             raw=True)
+        return status, [json.loads(x) for x in body.splitlines()]
+    status, out = ask('service:http')
+    want = [r['stream_id_hex'] for r in rows if r['service'] == 'http']
+    check('X08 a query by its conditions',
+          [x['row']['stream_id_hex'] for x in out if 'row' in x] == want and
+          out[-1]['end']['hits'] == len(want), out[-1])
+    status, out = ask(r'any~/flag\{[a-z0-9]+\}/')
+    end = out[-1]['end']
+    want = {r['stream_id_hex'] for r in rows if 'regex:0' in r['pattern_ids']}
+    check('X08 payload, with places, and how much was searched',
+          {x['row']['stream_id_hex'] for x in out if 'row' in x} == want and
+          all(x['found'] for x in out if 'row' in x) and
+          end['state'] == 'done' and end['searched_bytes'] ==
+          end['total_bytes'] > 0, end)
+    status, out = ask('servce:http')
+    check('X08 a wrong query is a 400 with its place',
+          status == 400 and out[0]['at'] == 0 and out[0]['len'] == 6 and
+          'service' in out[0]['error'], out)
+    keys = a.get('/api/query/keys')['keys']
+    check('the keys are listed for completion',
+          any(k['name'] == 'service' and k['about'] for k in keys))
+    held = []
+    for _ in range(8):
+        s = socket.create_connection(('127.0.0.1', a.port))
+        s.sendall(b'GET /api/search?q=any~%22a%22 HTTP/1.1\r\n'
+                  b'Host: localhost\r\n\r\n')
+        held.append(s)
+    for s in held:
+        s.close()
+    deadline = time.monotonic() + 10
+    while ask('port:1')[0] != 200 and time.monotonic() < deadline:
+        time.sleep(.05)
+    check('X09 searches end when their clients go',
+          ask('port:1')[1][-1]['end']['state'] == 'done')
+
+
 def guards(a):
     port = a.port
     check('R45 another Host is refused',
@@ -423,6 +464,7 @@ def main():
     row = details(a, rows)
     content(a, row)
     whole_content(a, rows)
+    searches(a, rows)
     people(a, rows)
     guards(a)
     check('Ctrl-C ends a page that stays, status 0', a.end() == 0)

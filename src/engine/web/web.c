@@ -14,6 +14,9 @@
 static const uint64_t stats_every_ns = 1000000000;
 
 static const struct http_route routes[] = {
+	{ "GET", "/", web_page },
+	{ "GET", "/app.js", web_page },
+	{ "GET", "/styles.css", web_page },
 	{ "GET", "/api/health", web_health },
 	{ "GET", "/api/streams", web_streams },
 	{ "GET", "/api/streams/{id}", web_stream },
@@ -26,6 +29,8 @@ static const struct http_route routes[] = {
 	{ "POST", "/api/view/hide-rules", web_add_rule },
 	{ "DELETE", "/api/view/hide-rules", web_remove_rule },
 	{ "DELETE", "/api/view/hide-rules/{id}", web_remove_rule },
+	{ "GET", "/api/search", web_search },
+	{ "GET", "/api/query/keys", web_query_keys },
 	{ "GET", "/api/live/deltas", web_deltas },
 	{ "GET", "/api/live/events", web_events },
 };
@@ -180,6 +185,7 @@ void web_health(void *app, struct http_request *r)
 static void on_woken(void *app)
 {
 	web_serve_waiters(app);
+	web_serve_searches(app);
 }
 
 static void on_tick(void *app)
@@ -194,6 +200,7 @@ static void on_tick(void *app)
 		changes_stats(w->changes);
 	}
 	web_serve_waiters(w);
+	web_serve_searches(w);
 }
 
 /* Any thread; the server is there before anybody follows streams. */

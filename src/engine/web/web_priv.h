@@ -18,6 +18,7 @@
 #include "engine/web/web.h"
 
 struct waiter;
+struct search_job;
 
 struct web {
 	struct web_config cfg;
@@ -28,6 +29,7 @@ struct web {
 	pthread_mutex_t status_lock;
 	char run_status[16];
 	struct waiter *waiters; /* long polls and event streams; a list */
+	struct search_job *searches; /* a list */
 	uint64_t stats_ns;	/* when numbers were last told */
 };
 
@@ -64,6 +66,7 @@ void web_put_match(struct buf *b, const struct store_match *m);
 
 /* -- routes ---------------------------------------------------------------------- */
 
+void web_page(void *app, struct http_request *r);
 void web_health(void *app, struct http_request *r);
 void web_streams(void *app, struct http_request *r);
 void web_stream(void *app, struct http_request *r);
@@ -77,11 +80,16 @@ void web_add_rule(void *app, struct http_request *r);
 void web_remove_rule(void *app, struct http_request *r);
 void web_deltas(void *app, struct http_request *r);
 void web_events(void *app, struct http_request *r);
+void web_search(void *app, struct http_request *r);
+void web_query_keys(void *app, struct http_request *r);
 
 /* A row of the store by its id, as JSON; false: it has gone. */
 bool web_put_row_of(struct web *w, struct buf *b, uint64_t id);
 
 /* deltas.c: something is new, or time has passed. */
 void web_serve_waiters(struct web *w);
+
+/* search.c: write what was found. */
+void web_serve_searches(struct web *w);
 
 #endif
