@@ -420,7 +420,7 @@ static void start_store(struct job *j, struct err *err)
 	cfg.n_keep = j->n_keep;
 	cfg.stream_max = j->o->stream_content_max;
 	/* Who looks at what is happening now does not wait for a second. */
-	if (j->n_files == 0 && j->o->follow)
+	if (j->o->api || (j->n_files == 0 && j->o->follow))
 		cfg.commit_ns = LIVE_COMMIT_NS;
 	cfg.memory_max = j->share.store;
 	cfg.cache_max = j->share.cache;
@@ -639,7 +639,11 @@ static void take_no_more(struct job *j, struct err *err)
 /* All is read; who looks at it may take the time. */
 static void stay(struct job *j, struct err *err)
 {
+	struct err later = ERR_NONE;
+
 	take_no_more(j, err);
+	store_checkpoint(keeper_store(j->keeper), NULL,
+			 err->code ? &later : err);
 	loop_timer_cancel(j->report);
 	health_look(&j->health);
 	api_numbers(j->api, &j->health);
