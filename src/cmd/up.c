@@ -40,7 +40,10 @@
 static const char PART[] = "up";
 static const char CAPTURE[] = "capture";
 
+#define PAGE "127.0.0.1:4280"
+
 enum {
+	REGEXES_MAX = 8,
 	TICK_MS = 200,
 	LOG_MS = 10000,
 	DRAIN_MS = 2000, /* for the mirror to catch up at the end */
@@ -65,6 +68,9 @@ struct up {
 	const char *speed;
 	bool top_speed, analyze;
 	uint64_t keep_max; /* spool and mirror, each */
+	const char *page; /* as asked for */
+	char *page_at;	  /* where it really is; owned, or NULL */
+	struct opt_list regexes;
 	uint64_t store_max;
 	struct cmd_logs logs;
 
@@ -315,6 +321,8 @@ static void announce(struct up *up, const char *address)
 	};
 	const char *port = strrchr(address, ':');
 
+	if (up->page_at)
+		printf("The page is at http://%s/\n\n", up->page_at);
 	printf("Packets of %s%s%s are on %s. Try, from another terminal:\n\n"
 	       "  tshark -i TCP@%s\n"
 	       "  tcpdump -nr - </dev/tcp/%.*s/%s    (in bash)\n%s%s%s\n"
@@ -480,6 +488,29 @@ static int start_collector(struct up *up, struct err *err)
 	return supervisor_add(up->sup, "collector", w.at, false, err);
 }
 
+/*
+ * The page's own address is for everybody to remember; where it is taken, as
+ * by another weir up, any port does.
+ */
+static void choose_page(struct up *up)
+{
+	struct sys *sys = sys_host();
+	char here[SYS_PEER_MAX];
+	int socket;
+
+	if (!*up->page)
+		return;
+	socket = sys->listen(sys, up->page);
+	if (socket < 0 && strcmp(up->page, PAGE) == 0)
+		socket = sys->listen(sys, "127.0.0.1:0");
+	if (socket >= 0 && sys->bound(sys, socket, here) == 0)
+		up->page_at = mem_text(here);
+	else
+		up->page_at = mem_text(up->page); /* weir analyze says why not */
+	if (socket >= 0)
+		sys->hang_up(sys, socket);
+}
+
 /* Reads the mirror as any client does: nobody waits for it. */
 static int start_analyze(struct up *up, struct err *err)
 {
@@ -495,6 +526,11 @@ static int start_analyze(struct up *up, struct err *err)
 	add(&w, "--store-max-bytes", bytes);
 	add(&w, "--no-events", NULL);
 	add(&w, "--health-interval-ms", "0");
+	choose_page(up);
+	if (up->page_at)
+		add(&w, "--api-listen", up->page_at);
+	for (int i = 0; i < up->regexes.n && i < REGEXES_MAX; i++)
+		add(&w, "--regex", up->regexes.at[i]);
 	add_logs(&w, up);
 	rc = supervisor_add(up->sup, "analyze", w.at, false, err);
 	free(source);
@@ -626,6 +662,7 @@ static void up_release(struct up *up)
 	spool_reader_close(up->mirror.reader);
 	up_state_close(&up->state);
 	free(up->feed);
+	free(up->page_at);
 	free(up->sample);
 }
 
@@ -635,6 +672,7 @@ int cmd_up(int argc, char **argv)
 			 .speed = "1",
 			 .analyze = true,
 			 .keep_max = UINT64_C(48) << 30,
+			 .page = PAGE,
 			 .store_max = UINT64_C(4) << 30,
 			 .logs = CMD_LOGS_DEFAULT,
 			 .state = { .lock = -1 },
@@ -648,6 +686,11 @@ int cmd_up(int argc, char **argv)
 			 "play a file so many times as fast"),
 		OPT_FLAG('t', "top-speed", &up.top_speed,
 			 "play a file as fast as it goes"),
+		OPT_TEXT('p', "page", &up.page, "ADDR:PORT",
+			 "where the page is; another port of loopback where "
+			 "its own is taken; \"\" is nowhere"),
+		OPT_LIST('e', "regex", &up.regexes, "REGEX",
+			 "mark what this finds, as flags do; may be repeated"),
 		OPT_FLAG(0, "analyze", &up.analyze,
 			 "make streams of the packets, for weir streams and "
 			 "weir show; --no-analyze leaves that out"),
@@ -669,8 +712,8 @@ int cmd_up(int argc, char **argv)
 			 "sample capture are spooled, carried over an "
 			 "encrypted link\nto a mirror, and served to any reader "
 			 "of PCAP-over-IP.  What was said becomes\nstreams, "
-			 "which weir streams lists while they grow.  Keys are "
-			 "made on first\nstart.  A file is played once, at the "
+			 "which weir streams lists and the page shows while "
+			 "they grow.\nKeys are made on first start.  A file is played once, at the "
 			 "speed of its times, and stays readable\nuntil "
 			 "Ctrl-C.",
 		.examples = "  weir up\n  weir up eth0\n"
@@ -688,6 +731,7 @@ int cmd_up(int argc, char **argv)
 	if (prepare(&up, &args, &up.err) == 0 && start_all(&up, &up.err) == 0)
 		run(&up);
 	up_release(&up);
+	opt_list_release(&up.regexes);
 	status = cmd_exit(cmd.name, &up.err);
 	return status ? status : up.failed;
 }
