@@ -59,7 +59,7 @@ struct options {
 	uint64_t update_bytes, stream_matches, matches, window;
 	uint64_t half_open_max, hole_ms, stream_messages;
 	struct protocol_config parsers;
-	const char *api;
+	const char *api, *api_token_file;
 	struct opt_list api_hosts;
 	uint64_t deltas, slice, highlights, hex_row, rows;
 	struct cmd_logs logs;
@@ -298,10 +298,32 @@ static const char *store_dir(struct job *j, struct err *err)
 	return NULL;
 }
 
+/* The first line of the file. */
+static int read_token(const char *path, char token[WEB_TOKEN_MAX + 2],
+		      struct err *err)
+{
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return err_sys(err, errno, "%s cannot be read", path);
+	if (!fgets(token, WEB_TOKEN_MAX + 2, f))
+		token[0] = 0;
+	token[strcspn(token, "\r\n")] = 0;
+	fclose(f);
+	return 0;
+}
+
 static void start_api(struct job *j, const char *dir, struct err *err)
 {
 	const struct options *o = j->o;
 	struct web_config cfg = WEB_CONFIG_DEFAULT;
+	char token[WEB_TOKEN_MAX + 2];
+
+	if (o->api_token_file) {
+		if (read_token(o->api_token_file, token, err) < 0)
+			return;
+		cfg.token = token;
+	}
 
 	cfg.address = o->api;
 	cfg.hosts = o->api_hosts.at;
@@ -314,6 +336,7 @@ static void start_api(struct job *j, const char *dir, struct err *err)
 	cfg.hex_row = (uint32_t)o->hex_row;
 	cfg.rows_max = (uint32_t)o->rows;
 	j->api = api_start(j->analyze, &cfg, err);
+	mem_wipe(token, sizeof(token));
 	if (j->api)
 		log_info(part, "the page is at http://%s/",
 			 api_address(j->api));
@@ -960,6 +983,9 @@ int cmd_analyze(int argc, char **argv)
 		OPT_TEXT(0, "api-listen", &o.api, "ADDR:PORT",
 			 "serve the page and its API there, and stay after "
 			 "the end; a port alone is on loopback"),
+		OPT_TEXT(0, "api-token-file", &o.api_token_file, "FILE",
+			 "its first line is what whoever asks has to know; "
+			 "other addresses than loopback need it"),
 		OPT_LIST(0, "api-host", &o.api_hosts, "NAME",
 			 "a name that browsers may use for us, besides "
 			 "addresses and localhost; may be repeated"),

@@ -457,6 +457,38 @@ def kept():
     a.end()
 
 
+def tokens():
+    path, token = DIR + '/token', 'q7Jx2-Vb9_Kd4.Wm1Zt8'
+    with open(path, 'w') as f:
+        f.write(token + '\n')
+    a = Analysis('--api-token-file', path, SAMPLE)
+    check('X23 without the token nothing is answered',
+          all(fails(a, p, 401) for p in ['/', '/app.js', '/api/health',
+                                         '/?token=wrong']) and
+          fails(a, '/api/health', 401,
+                headers={'Authorization': 'Bearer ' + token[:-1]}) and
+          fails(a, '/api/health', 401, headers={'Cookie': 'weir='}))
+    check('X23 a program sends it',
+          a.ask('/api/health', headers={
+              'Authorization': 'Bearer ' + token})[0] == 200)
+    status, _ = a.ask('/?token=' + token, raw=True)
+    cookie = a.headers['Set-Cookie']
+    check('X23 a browser gets it as a cookie that no other site can send',
+          status == 303 and a.headers['Location'] == '/' and
+          'HttpOnly' in cookie and 'SameSite=Strict' in cookie and
+          a.ask('/api/health', headers={
+              'Cookie': 'a=b; ' + cookie.split(';')[0]})[0] == 200, cookie)
+    a.end()
+    for words, said in [
+            (['0.0.0.0:0'], 'could be reached from other machines'),
+            (['127.0.0.1:0', '--api-token-file', SAMPLE], '16 to 128')]:
+        p = subprocess.run([WEIR, 'analyze', '--no-events', SAMPLE,
+                            '--api-listen', *words], stderr=subprocess.PIPE,
+                           timeout=60)
+        check('X23 refused at the start: %s' % said,
+              p.returncode == 2 and said in p.stderr.decode(), p.stderr)
+
+
 def main():
     a = Analysis('--workers', '2', SAMPLE)
     a.wait_status('completed')
@@ -471,6 +503,7 @@ def main():
     live()
     missed()
     kept()
+    tokens()
 
 
 main()

@@ -235,6 +235,7 @@ struct web *web_start(const struct web_config *cfg, struct err *err)
 		.routes = routes,
 		.n_routes = sizeof(routes) / sizeof(*routes),
 		.app = w,
+		.admit = web_admit,
 		.woken = on_woken,
 		.tick = on_tick,
 	};
@@ -243,7 +244,9 @@ struct web *web_start(const struct web_config *cfg, struct err *err)
 	pthread_mutex_init(&w->status_lock, NULL);
 	snprintf(w->run_status, sizeof(w->run_status), "running");
 	w->changes = changes_new(cfg->deltas_max, on_live, w);
-	if (open_parts(w, err) == 0)
+	if (cfg->token)
+		w->token = mem_text(cfg->token);
+	if (web_may_listen(cfg, err) == 0 && open_parts(w, err) == 0)
 		w->http = http_start(&http, err);
 	if (w->http)
 		return w;
@@ -260,6 +263,9 @@ void web_stop(struct web *w)
 	notes_close(w->notes);
 	changes_free(w->changes);
 	pthread_mutex_destroy(&w->status_lock);
+	if (w->token)
+		mem_wipe(w->token, strlen(w->token));
+	free(w->token);
 	free(w);
 }
 

@@ -25,6 +25,7 @@ struct web_config {
 	const char *address;	  /* "host:port"; a port alone is on loopback */
 	const char *const *hosts; /* further names of ours */
 	int n_hosts;
+	const char *token; /* whoever asks has to know it; NULL: nobody */
 	const char *dir;	  /* of the store; page.db lies there too */
 	struct store *store;	  /* written by this process; or NULL */
 	size_t deltas_max;	  /* changes that can be asked for later */
@@ -37,7 +38,7 @@ struct web_config {
 	void *arg;
 };
 
-enum { WEB_ROWS_MAX = 512 };
+enum { WEB_ROWS_MAX = 512, WEB_TOKEN_MIN = 16, WEB_TOKEN_MAX = 128 };
 
 #define WEB_CONFIG_DEFAULT                                                     \
 	((struct web_config){ .deltas_max = 16384,                             \
@@ -46,7 +47,10 @@ enum { WEB_ROWS_MAX = 512 };
 			      .hex_row = 16,                                   \
 			      .rows_max = WEB_ROWS_MAX })
 
-/* Listens and answers from now on; NULL on failure. */
+/*
+ * Listens and answers from now on; NULL on failure.  An address that other
+ * machines reach is refused without a token.
+ */
 struct web *web_start(const struct web_config *cfg, struct err *err);
 void web_stop(struct web *w); /* NULL is fine */
 

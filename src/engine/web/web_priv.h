@@ -22,6 +22,7 @@ struct search_job;
 
 struct web {
 	struct web_config cfg;
+	char *token; /* owned, or NULL */
 	struct http_server *http;
 	struct changes *changes;
 	struct notes *notes;
@@ -35,6 +36,11 @@ struct web {
 
 /* "running", …; borrowed until the next call. */
 const char *web_status_of(struct web *w, char out[16]);
+
+/* admit.c: may this request be answered?  Else it has been. */
+bool web_admit(void *app, struct http_request *r);
+/* May it listen there?  0, or a sentence. */
+int web_may_listen(const struct web_config *cfg, struct err *err);
 
 /* -- parameters: false when the request has been answered with 400 ------------ */
 
