@@ -113,11 +113,12 @@ check_equal 'I42 once' "$(tool sum "$T/mirror/src1")" \
 
 # -- I44: the collector dies ---------------------------------------------
 
-# WEIR_TEST_KILLS=200 takes a minute more.
+# WEIR_TEST_KILLS=200 takes a minute more.  The spool grows until the last kill,
+# however long that takes here.
 kills=${WEIR_TEST_KILLS:-50}
-start filling "$tool" fill "$T/spool/src1" $((kills * 1600)) 4000
+start filling "$tool" fill "$T/spool/src1" 10000000 4000
 killed=0
-while running filling && [ $killed -lt "$kills" ]; do
+while [ $killed -lt "$kills" ]; do
 	sleep 0.0$((RANDOM % 10))$((RANDOM % 10))
 	stop collector KILL
 	tool check "$T/mirror/src1" >"$T/prefix" ||
@@ -126,9 +127,9 @@ while running filling && [ $killed -lt "$kills" ]; do
 	killed=$((killed + 1))
 	collect
 done
-check_equal "I44 the collector was killed $kills times" $killed "$kills"
-join filling 60
-n=$((n + kills * 1600))
+check 'I44 all the while the spool grew' running filling
+stop filling
+n=$(tool head "$T/spool/src1")
 wait_for 30 mirrored $n
 check "I44 after $killed kills of the collector everything is there" \
 	mirrored $n
