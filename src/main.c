@@ -24,6 +24,7 @@ const struct command commands[] = {
 	{ "pattern list", NULL, "what is looked for, and how far it is",
 	  cmd_pattern_list },
 	{ "pattern remove", NULL, "look for it no more", cmd_pattern_remove },
+	{ "map", NULL, "what is in a set of captures", cmd_map },
 	{ "recover", NULL, "tell what spools hold, and mend them",
 	  cmd_recover },
 	{ "search", NULL, "find streams by what they are and say", cmd_search },

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { LIST_MAX = 4096 };
+enum { LIST_MAX = 4096, VARIABLE_MAX = 128 };
 
 static const char *program(const struct opt_command *cmd)
 {
@@ -155,6 +157,35 @@ static int set_number(const struct opt *o, const char *value, struct err *err)
 	return out_of_bounds(o, value, err);
 }
 
+static int set_int(const struct opt *o, const char *value, struct err *err)
+{
+	bool minus = value[0] == '-';
+	uint64_t v;
+
+	if (text_to_uint(value + minus, &v) < 0 || v > INT64_MAX)
+		return err_set(err, ERR_USAGE,
+			       "--%s takes a whole number, not \"%s\"", o->name,
+			       value);
+	*(int64_t *)o->to = minus ? -(int64_t)v : (int64_t)v;
+	return 0;
+}
+
+static int set_decimal(const struct opt *o, const char *value, struct err *err)
+{
+	char *end;
+	double v;
+
+	errno = 0;
+	v = strtod(value, &end);
+	if (end == value || *end || errno || !isfinite(v) || v <= 0)
+		return err_set(err, ERR_USAGE,
+			       "--%s takes a number above 0 such as 1.5, not "
+			       "\"%s\"",
+			       o->name, value);
+	*(double *)o->to = v;
+	return 0;
+}
+
 static int set_flag(const struct opt *o, const char *value, struct err *err)
 {
 	static const char *const yes[] = { "true", "1", "yes", "on", NULL };
@@ -186,6 +217,10 @@ static int set(const struct opt *o, const char *value, struct err *err)
 	case OPT_KIND_SIZE:
 	case OPT_KIND_DURATION:
 		return set_number(o, value, err);
+	case OPT_KIND_INT:
+		return set_int(o, value, err);
+	case OPT_KIND_DECIMAL:
+		return set_decimal(o, value, err);
 	case OPT_KIND_LIST:
 		return set_list(o, value, err);
 	case OPT_KIND_COUNT:
@@ -202,19 +237,57 @@ static bool takes_value(const struct opt *o)
 	return o->kind != OPT_KIND_FLAG && o->kind != OPT_KIND_COUNT;
 }
 
+/* A list that is not begun afresh by what comes next on the way. */
+static void begin_lists(const struct opt *o)
+{
+	for (; o->kind != OPT_KIND_END; o++)
+		if (o->kind == OPT_KIND_LIST)
+			((struct opt_list *)o->to)->given = false;
+}
+
+int opt_set(const struct opt_command *cmd, const char *name, const char *value,
+	    struct err *err)
+{
+	const struct opt *o = by_name(cmd->opts, name, strlen(name));
+
+	return o ? set(o, value, err) : ERR_UNKNOWN;
+}
+
+/* WEIR_AGENT_CAPTURE_RING_BYTES for --ring-bytes of "agent capture". */
+static const char *own_variable(const struct opt_command *cmd,
+				const struct opt *o, char name[VARIABLE_MAX])
+{
+	snprintf(name, VARIABLE_MAX, "WEIR_%s_%s", cmd->name, o->name);
+	for (char *p = name; *p; p++)
+		*p = isalnum((unsigned char)*p)
+			     ? (char)toupper((unsigned char)*p)
+			     : '_';
+	return getenv(name);
+}
+
+static int from_variable(const struct opt *o, const char *name,
+			 const char *value, struct err *err)
+{
+	if (set(o, value, err) < 0)
+		return err_within(err, "environment variable %s", name);
+	/* The command line starts a list afresh. */
+	if (o->kind == OPT_KIND_LIST)
+		((struct opt_list *)o->to)->given = false;
+	return 0;
+}
+
 static int from_environment(const struct opt_command *cmd, struct err *err)
 {
 	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++) {
+		char name[VARIABLE_MAX];
 		const char *value = o->env ? getenv(o->env) : NULL;
 
-		if (!value || !*value)
-			continue;
-		if (set(o, value, err) < 0)
-			return err_within(err, "environment variable %s",
-					  o->env);
-		/* The command line starts a list afresh. */
-		if (o->kind == OPT_KIND_LIST)
-			((struct opt_list *)o->to)->given = false;
+		if (value && *value && from_variable(o, o->env, value, err) < 0)
+			return err->code;
+		value = o->kind == OPT_KIND_COUNT ? NULL
+						  : own_variable(cmd, o, name);
+		if (value && *value && from_variable(o, name, value, err) < 0)
+			return err->code;
 	}
 	return 0;
 }
@@ -268,6 +341,7 @@ int opt_parse(const struct opt_command *cmd, int argc, char **argv,
 		args->help = true;
 		return 0;
 	}
+	begin_lists(cmd->opts);
 	if (from_environment(cmd, err) < 0)
 		return err->code;
 	for (int i = 1; i < argc; i++) {
@@ -311,6 +385,13 @@ static void print_default(const struct opt *o, FILE *out)
 	case OPT_KIND_UINT:
 		fprintf(out, " (%llu)",
 			(unsigned long long)*(const uint64_t *)o->to);
+		break;
+	case OPT_KIND_INT:
+		fprintf(out, " (%lld)", (long long)*(const int64_t *)o->to);
+		break;
+	case OPT_KIND_DECIMAL:
+		if (*(const double *)o->to > 0)
+			fprintf(out, " (%g)", *(const double *)o->to);
 		break;
 	case OPT_KIND_SIZE:
 		v = *(const uint64_t *)o->to;
@@ -486,6 +567,91 @@ void opt_manual(const struct opt_command *cmd, FILE *out)
 	fputs(".SH EXIT STATUS\n0 when done, 1 when it failed, 2 when it was "
 	      "used wrongly.\n.SH SEE ALSO\n.BR weir (1)\n",
 	      out);
+}
+
+/* -- a configuration file ------------------------------------------------- */
+
+static void yaml_text(const char *text, FILE *out)
+{
+	fputc('"', out);
+	for (; text && *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void yaml_duration(uint64_t ns, FILE *out)
+{
+	if (ns % 1000000000 == 0)
+		fprintf(out, "%llus", (unsigned long long)(ns / 1000000000));
+	else
+		fprintf(out, "%lluns", (unsigned long long)ns);
+}
+
+static void yaml_value(const struct opt *o, FILE *out)
+{
+	const struct opt_list *list = o->to;
+
+	switch (o->kind) {
+	case OPT_KIND_FLAG:
+		fputs(*(const bool *)o->to ? "true" : "false", out);
+		break;
+	case OPT_KIND_TEXT:
+		yaml_text(*(const char **)o->to, out);
+		break;
+	case OPT_KIND_UINT:
+	case OPT_KIND_SIZE:
+		fprintf(out, "%llu",
+			(unsigned long long)*(const uint64_t *)o->to);
+		break;
+	case OPT_KIND_INT:
+		fprintf(out, "%lld", (long long)*(const int64_t *)o->to);
+		break;
+	case OPT_KIND_DECIMAL:
+		fprintf(out, "%g", *(const double *)o->to);
+		break;
+	case OPT_KIND_DURATION:
+		yaml_duration(*(const uint64_t *)o->to, out);
+		break;
+	case OPT_KIND_LIST:
+		fputc('[', out);
+		for (int i = 0; i < list->n; i++) {
+			fputs(i ? ", " : "", out);
+			yaml_text(list->at[i], out);
+		}
+		fputc(']', out);
+		break;
+	case OPT_KIND_COUNT:
+	case OPT_KIND_END:
+		break;
+	}
+}
+
+/* What is not set has no value that could be written: it is shown, not set. */
+static bool unset(const struct opt *o)
+{
+	return (o->kind == OPT_KIND_TEXT && !*(const char **)o->to) ||
+	       (o->kind == OPT_KIND_DECIMAL && *(const double *)o->to <= 0);
+}
+
+void opt_example(const struct opt_command *cmd, const char *name,
+		 bool (*leave_out)(const char *option), FILE *out)
+{
+	bool any = false;
+
+	for (const struct opt *o = cmd->opts; o->kind != OPT_KIND_END; o++) {
+		if (o->kind == OPT_KIND_COUNT || leave_out(o->name))
+			continue;
+		if (!any)
+			fprintf(out, "%s:\n", name);
+		any = true;
+		fprintf(out, "  # %s\n  %s%s: ", o->help, unset(o) ? "#" : "",
+			o->name);
+		yaml_value(o, out);
+		fputc('\n', out);
+	}
 }
 
 void opt_list_release(struct opt_list *list)

@@ -4,7 +4,9 @@
  *
  * A command lists its options once, with their bounds and words; defaults are
  * the values that the destinations hold when opt_parse() is called.  A value
- * given on the command line beats the environment, which beats the default.
+ * given on the command line beats the environment, which beats a configuration
+ * file (opt_set), which beats the default.  Every option has a variable: of
+ * --dir-src of `weir map` it is WEIR_MAP_DIR_SRC.
  * "--name value", "--name=value", "-name value" (the predecessors' spelling)
  * and "-n value" are all understood; "--" ends the options.
  */
@@ -34,6 +36,8 @@ enum opt_kind {
 	OPT_KIND_FLAG,	   /* bool; --no-NAME and NAME=false switch it off */
 	OPT_KIND_TEXT,	   /* const char * */
 	OPT_KIND_UINT,	   /* uint64_t within bounds */
+	OPT_KIND_INT,	   /* int64_t, any */
+	OPT_KIND_DECIMAL,  /* double, above 0 */
 	OPT_KIND_SIZE,	   /* uint64_t bytes, text_to_size() */
 	OPT_KIND_DURATION, /* uint64_t nanoseconds, text_to_duration_ns() */
 	OPT_KIND_LIST,	   /* struct opt_list */
@@ -61,6 +65,12 @@ struct opt {
 #define OPT_UINT(letter_, name_, to_, min_, max_, arg_, help_)                 \
 	{ .kind = OPT_KIND_UINT, .letter = letter_, .name = name_, .to = to_,  \
 	  .min = min_, .max = max_, .arg = arg_, .help = help_ }
+#define OPT_INT(letter_, name_, to_, arg_, help_)                              \
+	{ .kind = OPT_KIND_INT, .letter = letter_, .name = name_, .to = to_,   \
+	  .arg = arg_, .help = help_ }
+#define OPT_DECIMAL(letter_, name_, to_, arg_, help_)                          \
+	{ .kind = OPT_KIND_DECIMAL, .letter = letter_, .name = name_,          \
+	  .to = to_, .arg = arg_, .help = help_ }
 #define OPT_SIZE(letter_, name_, to_, min_, max_, help_)                       \
 	{ .kind = OPT_KIND_SIZE, .letter = letter_, .name = name_, .to = to_,  \
 	  .min = min_, .max = max_, .arg = "BYTES", .help = help_ }
@@ -100,6 +110,14 @@ struct opt_args {
 };
 
 /*
+ * Take a value from a configuration file, before opt_parse(); `value` is
+ * borrowed like argv.  Of a list each call adds one.  0, ERR_UNKNOWN when the
+ * command has no option of that name, or ERR_USAGE with a sentence.
+ */
+int opt_set(const struct opt_command *cmd, const char *name, const char *value,
+	    struct err *err);
+
+/*
  * Read argv[1…] into the destinations.  0, or ERR_USAGE with a sentence that
  * names the option, the value and the bounds, and the nearest right spelling
  * of a wrong name.  args->at points into argv, which is reordered.
@@ -115,6 +133,13 @@ void opt_help(const struct opt_command *cmd, FILE *out);
 
 /* The same as a manual page of section 1, in roff. */
 void opt_manual(const struct opt_command *cmd, FILE *out);
+
+/*
+ * All options with their present values as part of a YAML file: `name` and a
+ * mapping below it.  Those whose name `leave_out` wants are left out.
+ */
+void opt_example(const struct opt_command *cmd, const char *name,
+		 bool (*leave_out)(const char *option), FILE *out);
 
 void opt_list_release(struct opt_list *list);
 

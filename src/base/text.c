@@ -84,9 +84,66 @@ int text_to_size(const char *text, uint64_t *bytes)
 	return with_unit(size_units, text, bytes);
 }
 
+/* ".5" of a unit; *end points behind it. */
+static uint64_t decimals(const char *text, const char **end, uint64_t factor)
+{
+	uint64_t sum = 0;
+
+	for (*end = text; **end >= '0' && **end <= '9'; ++*end) {
+		factor /= 10;
+		sum += (uint64_t)(**end - '0') * factor;
+	}
+	return sum;
+}
+
+/* The unit at the front, the longest name that fits; NULL for none. */
+static const struct unit *unit_at(const char *text, size_t *len)
+{
+	const struct unit *best = NULL;
+
+	*len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+	for (const struct unit *u = time_units; u->name; u++)
+		if (strlen(u->name) == *len &&
+		    strncmp(u->name, text, *len) == 0)
+			best = u;
+	return best;
+}
+
 int text_to_duration_ns(const char *text, uint64_t *ns)
 {
-	return with_unit(time_units, text, ns);
+	bool first = true;
+
+	*ns = 0;
+	do {
+		const char *end, *fraction = NULL;
+		const struct unit *u;
+		uint64_t v;
+		size_t len;
+		int rc = leading_uint(text, &end, &v);
+
+		if (rc)
+			return rc;
+		if (*end == '.') {
+			fraction = end + 1;
+			if (*fraction < '0' || *fraction > '9')
+				return ERR_MALFORMED;
+			end = fraction + strspn(fraction, "0123456789");
+		}
+		u = unit_at(end, &len);
+		/* A bare number is seconds only where it stands alone. */
+		if (!u || (!len && (!first || end[len])))
+			return ERR_MALFORMED;
+		if (__builtin_mul_overflow(v, u->factor, &v) ||
+		    __builtin_add_overflow(*ns, v, ns))
+			return ERR_LIMIT;
+		if (fraction &&
+		    __builtin_add_overflow(
+			    *ns, decimals(fraction, &fraction, u->factor), ns))
+			return ERR_LIMIT;
+		text = end + len;
+		first = false;
+	} while (*text);
+	return 0;
 }
 
 char *text_of_size(char out[TEXT_SIZE], uint64_t bytes)
@@ -106,7 +163,7 @@ char *text_of_size(char out[TEXT_SIZE], uint64_t bytes)
 static size_t utf8_at(const unsigned char *p)
 {
 	static const unsigned lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = p[0] < 0x80		 ? 1
+	size_t n = p[0] < 0x80		   ? 1
 		   : (p[0] & 0xe0) == 0xc0 ? 2
 		   : (p[0] & 0xf0) == 0xe0 ? 3
 		   : (p[0] & 0xf8) == 0xf0 ? 4

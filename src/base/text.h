@@ -17,7 +17,7 @@ int text_to_uint(const char *text, uint64_t *v);
 /* "65536", "64KiB", "64k", "48GiB", "2MB": k, M, G, T are powers of 1024. */
 int text_to_size(const char *text, uint64_t *bytes);
 
-/* "500ms", "10s", "5m", "24h", "7d"; a bare number is seconds. */
+/* "500ms", "10s", "1h30m", "1.5s", "7d"; a bare number is seconds. */
 int text_to_duration_ns(const char *text, uint64_t *ns);
 
 /* "3.2 GiB", "17 B"; returns out. */

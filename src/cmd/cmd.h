@@ -49,6 +49,7 @@ int cmd_keygen(int argc, char **argv);
 int cmd_pattern_add(int argc, char **argv);
 int cmd_pattern_list(int argc, char **argv);
 int cmd_pattern_remove(int argc, char **argv);
+int cmd_map(int argc, char **argv);
 int cmd_recover(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_show(int argc, char **argv);

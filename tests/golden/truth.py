@@ -144,4 +144,5 @@ def main(capsum):
     sys.exit(failed > 0)
 
 
-main(os.path.abspath(sys.argv[1]))
+if __name__ == '__main__':
+    main(os.path.abspath(sys.argv[1]))

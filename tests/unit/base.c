@@ -6,6 +6,7 @@
 #include "base/cursor.h"
 #include "base/opt.h"
 #include "base/text.h"
+#include "base/when.h"
 
 TEST(crc32c_gives_the_check_value)
 {
@@ -115,6 +116,105 @@ TEST(sizes_and_times_are_read_whole_or_refused)
 	CHECK(v == 2000000000);
 }
 
+TEST(durations_are_read_as_go_writes_them)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		uint64_t want;
+	} cases[] = {
+		{ "1h0m0s", 0, 3600 * UINT64_C(1000000000) },
+		{ "1h2m3.5s", 0, 3723500000000 },
+		{ "0.25ms", 0, 250000 },
+		{ "1.5h", 0, 5400 * UINT64_C(1000000000) },
+		{ "1.5", 0, 1500000000 },
+		{ "300us", 0, 300000 },
+		{ "", ERR_MALFORMED, 0 },
+		{ "1h5", ERR_MALFORMED, 0 },
+		{ "5 s", ERR_MALFORMED, 0 },
+		{ "1.s", ERR_MALFORMED, 0 },
+		{ ".5s", ERR_MALFORMED, 0 },
+		{ "-1s", ERR_MALFORMED, 0 },
+		{ "1hm", ERR_MALFORMED, 0 },
+		{ "1parsec", ERR_MALFORMED, 0 },
+		{ "999999999h", ERR_LIMIT, 0 },
+	};
+	uint64_t v;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		CHECK_EQ(text_to_duration_ns(cases[i].text, &v), cases[i].rc);
+		if (cases[i].rc == 0)
+			CHECK(v == cases[i].want);
+	}
+}
+
+TEST(times_are_read_and_written)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		uint64_t ns;
+		const char *again;
+	} cases[] = {
+		{ "1970-01-01T00:00:00Z", 0, 0, "1970-01-01T00:00:00Z" },
+		{ "2023-11-14T22:13:20.5Z", 0, 1700000000500000000,
+		  "2023-11-14T22:13:20.5Z" },
+		{ "2023-11-14 22:13:20", 0, 1700000000000000000,
+		  "2023-11-14T22:13:20Z" },
+		{ "2023-11-14T23:13:20.000000001+01:00", 0, 1700000000000000001,
+		  "2023-11-14T22:13:20.000000001Z" },
+		{ "2023-11-14T20:13:20-0200", 0, 1700000000000000000,
+		  "2023-11-14T22:13:20Z" },
+		{ "2024-02-29", 0, 1709164800000000000,
+		  "2024-02-29T00:00:00Z" },
+		{ "2023-11-14T22:13:60Z", 0, 1700000040000000000,
+		  "2023-11-14T22:14:00Z" },
+		{ "2100-02-29T00:00:00Z", ERR_MALFORMED, 0, NULL },
+		{ "0001-01-01T00:00:00Z", ERR_LIMIT, 0, NULL },
+		{ "9999-01-01T00:00:00Z", ERR_LIMIT, 0, NULL },
+		{ "2023-13-14T22:13:20Z", ERR_MALFORMED, 0, NULL },
+		{ "2023-11-14T24:13:20Z", ERR_MALFORMED, 0, NULL },
+		{ "2023-11-14T22:13:20.Z", ERR_MALFORMED, 0, NULL },
+		{ "2023-11-14T22:13:20Zx", ERR_MALFORMED, 0, NULL },
+		{ "yesterday", ERR_MALFORMED, 0, NULL },
+		{ "", ERR_MALFORMED, 0, NULL },
+	};
+	char text[WHEN_SIZE];
+	uint64_t ns;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		CHECK_EQ(when_parse(cases[i].text, &ns), cases[i].rc);
+		if (cases[i].rc == 0) {
+			CHECK(ns == cases[i].ns);
+			CHECK_STR(when_format(text, ns), cases[i].again);
+		}
+	}
+}
+
+TEST(any_time_is_the_same_when_written_and_read)
+{
+	for (int i = 0; i < 10000; i++) {
+		uint64_t in = t_random() % UINT64_C(18446000000000000000), out;
+		char text[WHEN_SIZE];
+
+		CHECK_EQ(when_parse(when_format(text, in), &out), 0);
+		CHECK(in == out);
+	}
+}
+
+TEST(spans_are_written_as_go_writes_them)
+{
+	char text[WHEN_SIZE];
+
+	CHECK_STR(when_span(text, 0), "0s");
+	CHECK_STR(when_span(text, 999), "999ns");
+	CHECK_STR(when_span(text, 1500), "1.5\xc2\xb5s");
+	CHECK_STR(when_span(text, 2000000), "2ms");
+	CHECK_STR(when_span(text, 1990000000), "1.99s");
+	CHECK_STR(when_span(text, 90 * UINT64_C(1000000000)), "1m30s");
+	CHECK_STR(when_span(text, 3600 * UINT64_C(1000000000)), "1h0m0s");
+}
+
 TEST(json_text_is_valid_whatever_bytes_come)
 {
 	char out[64];
@@ -145,8 +245,11 @@ static int parse(struct options *o, struct opt_args *args, struct err *err,
 		OPT_LIST(0, "peer", &o->list, "KEY", "repeatable"),
 		OPT_END(),
 	};
-	struct opt_command cmd = { .name = "test", .synopsis = "FILE",
-				   .about = "", .opts = opts, .args_max = 2 };
+	struct opt_command cmd = { .name = "test",
+				   .synopsis = "FILE",
+				   .about = "",
+				   .opts = opts,
+				   .args_max = 2 };
 	int argc = 0;
 
 	opts[2].env = "WEIR_TEST_LISTEN";
@@ -155,9 +258,8 @@ static int parse(struct options *o, struct opt_args *args, struct err *err,
 	return opt_parse(&cmd, argc, argv, args, err);
 }
 
-#define ARGV(...)                                                              \
-	((char *[]){ (char[]){ "test" }, __VA_ARGS__, NULL })
-#define W(text) ((char[]){ text })
+#define ARGV(...) ((char *[]){ (char[]){ "test" }, __VA_ARGS__, NULL })
+#define W(text)	  ((char[]){ text })
 
 TEST(options_are_understood_in_every_spelling)
 {
@@ -166,10 +268,10 @@ TEST(options_are_understood_in_every_spelling)
 	struct err err = ERR_NONE;
 
 	/* Of this block: the options borrow from it. */
-	char **argv = ARGV(W("-f"), W("file"), W("-listen"), W(":1"),
-			   W("--number=7"), W("--size"), W("64KiB"),
-			   W("--no-json"), W("--peer"), W("a"), W("--peer=b"),
-			   W("--"), W("-x"));
+	char **argv =
+		ARGV(W("-f"), W("file"), W("-listen"), W(":1"), W("--number=7"),
+		     W("--size"), W("64KiB"), W("--no-json"), W("--peer"),
+		     W("a"), W("--peer=b"), W("--"), W("-x"));
 
 	CHECK_OK(parse(&o, &args, &err, argv), &err);
 	CHECK(o.flag);
@@ -214,4 +316,45 @@ TEST(the_command_line_beats_the_environment_beats_the_default)
 	CHECK_OK(parse(&o, &args, &err, flag), &err);
 	CHECK_STR(o.text, "flag");
 	unsetenv("WEIR_TEST_LISTEN");
+}
+
+TEST(every_option_has_a_variable_and_a_place_in_a_file)
+{
+	int64_t whole = 4;
+	double factor = 1;
+	struct opt_list list = { 0 };
+	const struct opt opts[] = {
+		OPT_INT(0, "whole-number", &whole, "N", "a number"),
+		OPT_DECIMAL(0, "factor", &factor, "N", "a factor"),
+		OPT_LIST(0, "dir", &list, "DIR", "repeatable"), OPT_END()
+	};
+	const struct opt_command cmd = {
+		.name = "some thing", .synopsis = "", .about = "", .opts = opts
+	};
+	struct opt_args args;
+	struct err err = ERR_NONE;
+	char **none = ARGV(NULL), **minus = ARGV(W("--whole-number"), W("-7"));
+	char **dirs = ARGV(W("--dir"), W("c"));
+
+	CHECK_EQ(opt_set(&cmd, "whole-number", "5", &err), 0);
+	CHECK_EQ(opt_set(&cmd, "factor", "0.5", &err), 0);
+	CHECK_EQ(opt_set(&cmd, "dir", "a", &err), 0);
+	CHECK_EQ(opt_set(&cmd, "dir", "b", &err), 0);
+	CHECK_EQ(opt_set(&cmd, "nothing", "x", &err), ERR_UNKNOWN);
+	CHECK_EQ(opt_set(&cmd, "factor", "0", &err), ERR_USAGE);
+	CHECK_EQ(opt_set(&cmd, "factor", "nan", &err), ERR_USAGE);
+	CHECK_EQ(opt_set(&cmd, "whole-number", "1.5", &err), ERR_USAGE);
+	CHECK_OK(opt_parse(&cmd, 1, none, &args, &err), &err);
+	CHECK_EQ(whole, 5);
+	CHECK_EQ(list.n, 2);
+	setenv("WEIR_SOME_THING_WHOLE_NUMBER", "6", 1);
+	CHECK_OK(opt_parse(&cmd, 1, none, &args, &err), &err);
+	CHECK_EQ(whole, 6);
+	CHECK_OK(opt_parse(&cmd, 3, minus, &args, &err), &err);
+	CHECK_EQ(whole, -7);
+	CHECK_OK(opt_parse(&cmd, 3, dirs, &args, &err), &err);
+	CHECK_EQ(list.n, 1);
+	CHECK_STR(list.at[0], "c");
+	unsetenv("WEIR_SOME_THING_WHOLE_NUMBER");
+	opt_list_release(&list);
 }
