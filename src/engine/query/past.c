@@ -424,7 +424,8 @@ static bool sweep_some(struct past *p, const struct sweep *s,
 {
 	const struct candidate *c;
 
-	while (!past_is_over(p) && (c = candidates_next(rows, err)) != NULL) {
+	/* One at least, however slow the machine is. */
+	while ((c = candidates_next(rows, err)) != NULL) {
 		size_t first = p->results.n;
 
 		/* The one at the cursor was searched for the others only. */
@@ -436,8 +437,10 @@ static bool sweep_some(struct past *p, const struct sweep *s,
 		else if (!scan(p, pieces, c, err))
 			return false;
 		count(p, s, c, first);
+		if (past_is_over(p))
+			return false;
 	}
-	return err->code == 0 && !past_is_over(p);
+	return err->code == 0;
 }
 
 static void know_totals(struct past *p, const struct sweep *s,
@@ -592,6 +595,20 @@ static int step_query(struct past *p, bool *more, struct err *err)
 	return err->code;
 }
 
+static void do_some(struct past *p, bool *more, struct err *err)
+{
+	if (err->code == 0)
+		step_patterns(p, more, err);
+	if (err->code == 0)
+		step_query(p, more, err);
+	if (err->code == 0)
+		past_follow_on(p, err);
+	if (err->code == 0 && any_query(p))
+		past_check_ended(p, more, err);
+	if (err->code == 0)
+		settle(p, err);
+}
+
 int past_step(struct past *p, uint64_t ns, const volatile int *stop, bool *more,
 	      struct err *err)
 {
@@ -604,16 +621,8 @@ int past_step(struct past *p, uint64_t ns, const volatile int *stop, bool *more,
 	if (rules_version(p->rules, &version, err) == 0 &&
 	    (!p->loaded || p->failed || version != p->version))
 		reload(p, err);
-	if (err->code == 0)
-		step_patterns(p, more, err);
-	if (err->code == 0)
-		step_query(p, more, err);
-	if (err->code == 0)
-		past_follow_on(p, err);
-	if (err->code == 0 && any_query(p))
-		past_check_ended(p, more, err);
-	if (err->code == 0)
-		settle(p, err);
+	if (ns)
+		do_some(p, more, err);
 	p->stop_flag = NULL;
 	p->failed = err->code != 0;
 	return err->code;

@@ -50,8 +50,8 @@ int past_start(struct past *p, struct err *err);
 int past_finish(struct past *p, struct err *err);
 
 /*
- * Without a thread: work for about so long.  *more: something is left that can
- * be done now.  *stop, if not NULL, is looked at in between.
+ * Without a thread: work for about so long; with 0, only look for rules.
+ * *more: something is left that can be done now.  *stop, if not NULL, is looked at in between.
  */
 int past_step(struct past *p, uint64_t ns, const volatile int *stop, bool *more,
 	      struct err *err);

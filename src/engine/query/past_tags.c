@@ -40,9 +40,11 @@ static int on_progress(void *self, const struct search_state *state)
 {
 	struct asking *a = self;
 
-	(void)state;
 	past_give_way(a->p);
-	return a->ids ? past_is_stopped(a->p) : past_is_over(a->p);
+	/* One stream at least, however slow the machine is. */
+	if (a->ids || !state->streams)
+		return past_is_stopped(a->p);
+	return past_is_over(a->p);
 }
 
 static int ask(struct asking *a, const struct search_config *cfg,
