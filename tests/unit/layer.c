@@ -461,7 +461,12 @@ TEST(what_was_coded_comes_back)
 			coders[i].put(&coded, buf_bytes(&plain));
 			o = undo_here(coders[i].kind, buf_bytes(&coded),
 				      1 + t_random_below(9000));
-			CHECK_EQ(o.result.status, LAYER_OK);
+			/* A short text may have nothing to escape. */
+			CHECK_EQ(o.result.status,
+				 bytes_equal(buf_bytes(&coded),
+					     buf_bytes(&plain))
+					 ? LAYER_NOOP
+					 : LAYER_OK);
 			CHECK_BYTES(buf_bytes(&o.out), buf_bytes(&plain));
 			CHECK_EQ(o.result.in, coded.len);
 			outcome_release(&o);

@@ -17,7 +17,7 @@
 #include "base/when.h"
 #include "codec/base64.h"
 #include "codec/json.h"
-#include "codec/jsonread.h"
+#include "codec/jsontoken.h"
 #include "sys/sys.h"
 
 enum { VERSION = 1 };
