@@ -157,8 +157,12 @@ static int note_ends(void *arg, sqlite3 *db, struct err *err)
 		      "stream INTEGER PRIMARY KEY);"
 		      "CREATE TRIGGER IF NOT EXISTS streams_unchecked AFTER "
 		      "INSERT ON streams WHEN new.over BEGIN INSERT OR IGNORE "
-		      "INTO unchecked VALUES(new.id);END"
+		      "INTO unchecked VALUES(new.id);END;"
+		      "CREATE TRIGGER IF NOT EXISTS streams_ended AFTER UPDATE "
+		      "OF over ON streams WHEN new.over AND NOT old.over BEGIN "
+		      "INSERT OR IGNORE INTO unchecked VALUES(new.id);END"
 		    : "DROP TRIGGER IF EXISTS streams_unchecked;"
+		      "DROP TRIGGER IF EXISTS streams_ended;"
 		      "DROP TABLE IF EXISTS unchecked";
 
 	if (sqlite3_exec(db, what, NULL, NULL, NULL) != SQLITE_OK)
