@@ -5,6 +5,7 @@
 #include "codec/decode.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 
 #include "base/cursor.h"
 
@@ -36,6 +37,7 @@ struct walk {
 	struct cursor c;
 	uint32_t lost; /* wire bytes behind the cursor's end, not captured */
 	uint32_t type;
+	unsigned tunnels_left; /* that may be entered */
 	struct decoded *d;
 };
 
@@ -58,7 +60,9 @@ enum {
 	PORT_VXLAN = 4789,
 	PORT_GENEVE = 6081,
 	LENGTH_NOT_TYPE = 0x600, /* smaller: IEEE 802.3 length */
-	EXTENSIONS_MAX = 8	 /* IPv6 extension headers in a row */
+	EXTENSIONS_MAX = 8,	 /* IPv6 extension headers in a row */
+	LINK_ETHERNET = 1,
+	LINK_RAW = 101
 };
 
 static enum next end(struct walk *w, enum decode_status status)
@@ -73,6 +77,24 @@ static enum next unless_cut(struct walk *w, enum next next)
 	return w->c.short_ ? end(w, DECODE_CUT) : next;
 }
 
+/* What begins here is a frame of its own, where its kind has a link type. */
+static void keep_inner(struct walk *w, enum next next)
+{
+	bool ip = next == NEXT_IP || next == NEXT_IP4 || next == NEXT_IP6 ||
+		  (next == NEXT_ETHERTYPE &&
+		   (w->type == TYPE_IP4 || w->type == TYPE_IP6));
+	bool ethernet = next == NEXT_ETHERNET ||
+			(next == NEXT_ETHERTYPE && w->type == TYPE_TEB);
+
+	if (!ip && !ethernet)
+		return;
+	w->d->inner = (struct decoded_inner){
+		.data = bytes_of(w->c.p, w->c.len),
+		.linktype = ip ? LINK_RAW : LINK_ETHERNET,
+		.wire_len = (uint32_t)w->c.len + w->lost,
+	};
+}
+
 static enum next enter_tunnel(struct walk *w, enum decode_tunnel kind,
 			      enum next next)
 {
@@ -84,6 +106,8 @@ static enum next enter_tunnel(struct walk *w, enum decode_tunnel kind,
 		return end(w, DECODE_TOO_DEEP);
 	d->depth++;
 	d->tunnels |= (uint8_t)kind;
+	if (kind != DECODE_MPLS && kind != DECODE_PPPOE)
+		keep_inner(w, next);
 	return next;
 }
 
@@ -229,7 +253,7 @@ static enum next pppoe(struct walk *w)
 	return enter_tunnel(w, DECODE_PPPOE, NEXT_PPP);
 }
 
-/* -- IP -------------------------------------------------------------------- */
+/* -- IP ------------------------------------------------------------------- */
 
 static struct address address4(struct cursor *c)
 {
@@ -305,6 +329,7 @@ static enum next ip4(struct walk *w)
 	if (w->c.short_)
 		return end(w, DECODE_CUT);
 	bound_to(w, total - head);
+	w->d->network = bytes_of(w->c.p - head, w->c.len + head);
 	if (frag & 0x3fff)
 		return fragment(w, id, (frag & 0x1fff) * 8, frag & 0x2000);
 	return NEXT_TRANSPORT;
@@ -375,6 +400,7 @@ static enum next ip6(struct walk *w)
 	if (len == 0) /* offload, or a jumbogram */
 		len = (uint32_t)captured - 40 + w->lost;
 	bound_to(w, len);
+	w->d->network = bytes_of(w->c.p - 40, w->c.len + 40);
 	return extensions(w);
 }
 
@@ -392,7 +418,7 @@ static enum next ip_any(struct walk *w)
 	}
 }
 
-/* -- tunnels ---------------------------------------------------------------- */
+/* -- tunnels -------------------------------------------------------------- */
 
 static enum next gre(struct walk *w)
 {
@@ -450,7 +476,7 @@ static enum next geneve(struct walk *w)
 	return enter_tunnel(w, DECODE_GENEVE, NEXT_ETHERTYPE);
 }
 
-/* -- transport ---------------------------------------------------------------- */
+/* -- transport ------------------------------------------------------------ */
 
 static enum next whole(struct walk *w)
 {
@@ -501,6 +527,13 @@ static bool looks_like_geneve(struct cursor c)
 	       (type == TYPE_TEB || type == TYPE_IP4 || type == TYPE_IP6);
 }
 
+/* One that was allowed; ERSPAN inside GRE is entered with it. */
+static enum next tunnel(struct walk *w, enum next next)
+{
+	w->tunnels_left--;
+	return next;
+}
+
 static enum next udp(struct walk *w)
 {
 	uint32_t len;
@@ -516,10 +549,12 @@ static enum next udp(struct walk *w)
 		bound_to(w, len - 8);
 	else if (len && len < 8)
 		return end(w, DECODE_BROKEN);
+	if (!w->tunnels_left)
+		return whole(w);
 	if (w->d->dst_port == PORT_VXLAN && looks_like_vxlan(w->c))
-		return NEXT_VXLAN;
+		return tunnel(w, NEXT_VXLAN);
 	if (w->d->dst_port == PORT_GENEVE && looks_like_geneve(w->c))
-		return NEXT_GENEVE;
+		return tunnel(w, NEXT_GENEVE);
 	return whole(w);
 }
 
@@ -533,6 +568,13 @@ static enum next sctp(struct walk *w)
 
 static enum next transport(struct walk *w)
 {
+	bool ip = w->type == IP_IN_IP || w->type == IP_IN_IP6;
+
+	if (ip || w->type == IP_GRE) {
+		if (!w->tunnels_left)
+			return whole(w);
+		w->tunnels_left--;
+	}
 	switch (w->type) {
 	case IP_TCP:
 		return tcp(w);
@@ -551,18 +593,27 @@ static enum next transport(struct walk *w)
 	}
 }
 
-/* -- the walk ------------------------------------------------------------------ */
+/* -- the walk ------------------------------------------------------------- */
 
 static enum next (*const headers[])(struct walk *) = {
-	[NEXT_ETHERNET] = ethernet,   [NEXT_ETHERTYPE] = ethertype,
-	[NEXT_IP] = ip_any,	      [NEXT_IP4] = ip4,
-	[NEXT_IP6] = ip6,	      [NEXT_MPLS] = mpls,
-	[NEXT_PPPOE] = pppoe,	      [NEXT_PPP] = ppp,
-	[NEXT_TRANSPORT] = transport, [NEXT_GRE] = gre,
-	[NEXT_ERSPAN2] = erspan2,     [NEXT_ERSPAN3] = erspan3,
-	[NEXT_VXLAN] = vxlan,	      [NEXT_GENEVE] = geneve,
-	[NEXT_SLL] = sll,	      [NEXT_SLL2] = sll2,
-	[NEXT_NULL] = loopback,	      [NEXT_LOOP] = loopback,
+	[NEXT_ETHERNET] = ethernet,
+	[NEXT_ETHERTYPE] = ethertype,
+	[NEXT_IP] = ip_any,
+	[NEXT_IP4] = ip4,
+	[NEXT_IP6] = ip6,
+	[NEXT_MPLS] = mpls,
+	[NEXT_PPPOE] = pppoe,
+	[NEXT_PPP] = ppp,
+	[NEXT_TRANSPORT] = transport,
+	[NEXT_GRE] = gre,
+	[NEXT_ERSPAN2] = erspan2,
+	[NEXT_ERSPAN3] = erspan3,
+	[NEXT_VXLAN] = vxlan,
+	[NEXT_GENEVE] = geneve,
+	[NEXT_SLL] = sll,
+	[NEXT_SLL2] = sll2,
+	[NEXT_NULL] = loopback,
+	[NEXT_LOOP] = loopback,
 	[NEXT_HDLC] = hdlc,
 };
 
@@ -571,20 +622,13 @@ static const struct {
 	enum next first;
 	const char *name;
 } links[] = {
-	{ 0, NEXT_NULL, "bsd_loopback" },
-	{ 1, NEXT_ETHERNET, "ethernet" },
-	{ 9, NEXT_PPP, "ppp" },
-	{ 12, NEXT_IP, "raw_ip" },
-	{ 14, NEXT_IP, "raw_ip" },
-	{ 50, NEXT_PPP, "ppp" },
-	{ 51, NEXT_PPPOE, "pppoe" },
-	{ 101, NEXT_IP, "raw_ip" },
-	{ 104, NEXT_HDLC, "hdlc" },
-	{ 108, NEXT_LOOP, "bsd_loopback" },
-	{ 113, NEXT_SLL, "linux_sll" },
-	{ 228, NEXT_IP4, "raw_ip" },
-	{ 229, NEXT_IP6, "raw_ip" },
-	{ 276, NEXT_SLL2, "linux_sll2" },
+	{ 0, NEXT_NULL, "bsd_loopback" }, { 1, NEXT_ETHERNET, "ethernet" },
+	{ 9, NEXT_PPP, "ppp" },		  { 12, NEXT_IP, "raw_ip" },
+	{ 14, NEXT_IP, "raw_ip" },	  { 50, NEXT_PPP, "ppp" },
+	{ 51, NEXT_PPPOE, "pppoe" },	  { 101, NEXT_IP, "raw_ip" },
+	{ 104, NEXT_HDLC, "hdlc" },	  { 108, NEXT_LOOP, "bsd_loopback" },
+	{ 113, NEXT_SLL, "linux_sll" },	  { 228, NEXT_IP4, "raw_ip" },
+	{ 229, NEXT_IP6, "raw_ip" },	  { 276, NEXT_SLL2, "linux_sll2" },
 };
 
 static void walk(struct walk *w, enum next next)
@@ -598,12 +642,15 @@ static void walk(struct walk *w, enum next next)
 	}
 }
 
-void decode_frame(uint32_t linktype, struct bytes frame, uint32_t wire_len,
-		  struct decoded *d)
+void decode_frame_to(uint32_t linktype, struct bytes frame, uint32_t wire_len,
+		     unsigned depth, struct decoded *d)
 {
-	struct walk w = { .c = cursor_on(frame), .d = d };
+	struct walk w = { .c = cursor_on(frame),
+			  .tunnels_left = depth,
+			  .d = d };
 
-	*d = (struct decoded){ .status = DECODE_ODD_LINK };
+	*d = (struct decoded){ .status = DECODE_ODD_LINK,
+			       .inner = { frame, linktype, wire_len } };
 	if (wire_len > frame.len)
 		w.lost = wire_len - (uint32_t)frame.len;
 	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
@@ -613,9 +660,17 @@ void decode_frame(uint32_t linktype, struct bytes frame, uint32_t wire_len,
 		}
 }
 
+void decode_frame(uint32_t linktype, struct bytes frame, uint32_t wire_len,
+		  struct decoded *d)
+{
+	decode_frame_to(linktype, frame, wire_len, UINT_MAX, d);
+}
+
 void decode_datagram(struct bytes datagram, struct decoded *d)
 {
-	struct walk w = { .c = cursor_on(datagram), .type = d->protocol,
+	struct walk w = { .c = cursor_on(datagram),
+			  .type = d->protocol,
+			  .tunnels_left = UINT_MAX,
 			  .d = d };
 
 	if (d->src.version == 6)
@@ -635,10 +690,14 @@ const char *decode_link_name(uint32_t linktype)
 const char *decode_status_name(enum decode_status status)
 {
 	static const char *const names[DECODE_STATUSES] = {
-		[DECODE_OK] = "ok",	      [DECODE_FRAGMENT] = "fragment",
-		[DECODE_ARP] = "arp",	      [DECODE_NOT_IP] = "not_ip",
-		[DECODE_CUT] = "cut",	      [DECODE_BROKEN] = "broken",
-		[DECODE_TOO_DEEP] = "too_deep", [DECODE_ODD_LINK] = "odd_link",
+		[DECODE_OK] = "ok",
+		[DECODE_FRAGMENT] = "fragment",
+		[DECODE_ARP] = "arp",
+		[DECODE_NOT_IP] = "not_ip",
+		[DECODE_CUT] = "cut",
+		[DECODE_BROKEN] = "broken",
+		[DECODE_TOO_DEEP] = "too_deep",
+		[DECODE_ODD_LINK] = "odd_link",
 	};
 
 	return names[status];

@@ -87,6 +87,11 @@ struct decoded_piece {
 	struct bytes data;
 };
 
+struct decoded_inner {
+	struct bytes data;
+	uint32_t linktype, wire_len;
+};
+
 struct decoded {
 	enum decode_status status;
 	uint8_t tunnels; /* bits of enum decode_tunnel */
@@ -101,6 +106,11 @@ struct decoded {
 	struct decoded_piece piece;  /* DECODE_FRAGMENT */
 	struct bytes payload;	     /* borrowed from the frame */
 	uint32_t missing; /* payload bytes on the wire, not captured */
+	/* From the innermost IP header on, without what the link padded. */
+	struct bytes network;
+	/* What the innermost tunnel that was entered carries; the frame itself
+	 * where none was. */
+	struct decoded_inner inner;
 };
 
 /*
@@ -108,6 +118,15 @@ struct decoded {
  */
 void decode_frame(uint32_t linktype, struct bytes frame, uint32_t wire_len,
 		  struct decoded *d);
+
+/*
+ * The same, entering at most `depth` tunnels of those that IP carries (GRE,
+ * ERSPAN, VXLAN, Geneve, IP in IP; ERSPAN inside GRE is one).  What is not
+ * entered is a packet of its outer addresses.  MPLS and PPPoE belong to the
+ * link layer and do not count.
+ */
+void decode_frame_to(uint32_t linktype, struct bytes frame, uint32_t wire_len,
+		     unsigned depth, struct decoded *d);
 
 /*
  * Go on where a fragment left off: `datagram` is the whole payload of an IP

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "codec/decode.h"
 
-/* -- frames, put together from the outside in ------------------------------ */
+/* -- frames, put together from the outside in ----------------------------- */
 
 static struct buf frame;
 
@@ -86,7 +86,7 @@ static void hello(void)
 	tcp(40000, 80, "hello");
 }
 
-/* -- link layers ------------------------------------------------------------ */
+/* -- link layers ---------------------------------------------------------- */
 
 TEST(R05_the_same_flow_is_read_under_every_link_type)
 {
@@ -141,7 +141,7 @@ TEST(vlan_tags_are_kept_outermost_first)
 	CHECK_EQ(d.vlans[1], 200);
 }
 
-/* -- tunnels ----------------------------------------------------------------- */
+/* -- tunnels -------------------------------------------------------------- */
 
 TEST(tunnels_are_peeled_off_and_named)
 {
@@ -225,7 +225,7 @@ TEST(payload_for_vxlan_s_port_that_is_none_stays_payload)
 	CHECK_EQ(d.payload.len, 30);
 }
 
-/* -- IP ------------------------------------------------------------------------ */
+/* -- IP ------------------------------------------------------------------- */
 
 TEST(ipv6_extension_headers_are_walked)
 {
@@ -339,4 +339,71 @@ TEST(random_frames_are_decoded_without_leaving_them)
 		}
 		free(copy);
 	}
+}
+
+/* -- as far as asked ------------------------------------------------------ */
+
+/* GRE in GRE, with the flow of hello() inside. */
+static void nested(void)
+{
+	ethernet(0x0800);
+	ip4(IP_GRE, 4 + 20 + 4 + 45);
+	put_be32(&frame, 0x0800);
+	ip4(IP_GRE, 4 + 45);
+	put_be32(&frame, 0x0800);
+	hello();
+}
+
+TEST(G37_tunnels_are_entered_to_the_depth_that_is_asked_for)
+{
+	static const size_t network[] = { 14, 38, 62 };
+	struct decoded d;
+
+	nested();
+	for (unsigned depth = 0; depth <= 2; depth++) {
+		decode_frame_to(1, buf_bytes(&frame), (uint32_t)frame.len,
+				depth, &d);
+		CHECK_EQ(d.status, DECODE_OK);
+		CHECK_EQ(d.depth, depth);
+		CHECK_EQ(d.protocol, depth < 2 ? IP_GRE : IP_TCP);
+		CHECK(d.network.p == frame.p + network[depth]);
+		CHECK_EQ(d.inner.linktype, depth ? 101 : 1);
+		CHECK(d.inner.data.p ==
+		      (depth ? frame.p + network[depth] : frame.p));
+		CHECK_EQ(d.inner.wire_len,
+			 frame.len - (depth ? network[depth] : 0));
+	}
+	check_hello(&d);
+}
+
+TEST(G36_erspan_inside_gre_is_one_tunnel_with_a_frame_in_it)
+{
+	struct decoded d;
+
+	ethernet(0x0800);
+	ip4(IP_GRE, 8 + 8 + 14 + 45);
+	put_be32(&frame, 0x100088be);
+	put_be32(&frame, 1);
+	put_be32(&frame, 0x10010000);
+	put_be32(&frame, 0);
+	put_bytes(&frame, t_hex("020000000004 020000000003 0800"));
+	hello();
+	decode_frame_to(1, buf_bytes(&frame), (uint32_t)frame.len, 1, &d);
+	check_hello(&d);
+	CHECK_EQ(d.inner.linktype, 1);
+	CHECK(d.inner.data.p == frame.p + 14 + 20 + 16);
+	decode_frame_to(1, buf_bytes(&frame), (uint32_t)frame.len, 0, &d);
+	CHECK_EQ(d.protocol, IP_GRE);
+	CHECK(d.inner.data.p == frame.p);
+}
+
+TEST(what_the_link_padded_is_not_of_the_packet)
+{
+	struct decoded d;
+
+	ethernet(0x0800);
+	hello();
+	put_zeros(&frame, 7);
+	d = decode(1);
+	CHECK_EQ(d.network.len, 45);
 }
