@@ -13,6 +13,10 @@
 
 const char *const program_name = "weir-agent";
 
+/* It would need a library that is not linked. */
+int (*const cmd_settings)(const struct opt_command *cmd, const char *path,
+			  struct err *err) = NULL;
+
 const struct command commands[] = {
 	{ "capture", "agent capture", "an interface or a file into a spool",
 	  cmd_agent_capture },

@@ -126,6 +126,84 @@ static int help(int argc, char **argv)
 	return c->run(2, (char *[]){ argv[words - 1], ask, NULL });
 }
 
+/* -- a configuration file ------------------------------------------------- */
+
+static const char *config_path;
+static bool (*example_leaves_out)(const char *option);
+
+const char *cmd_config(void)
+{
+	return config_path;
+}
+
+/*
+ * --config FILE may stand before the command or behind it, since it belongs to
+ * none: it is taken out of the words.
+ */
+static int take_config(int *argc, char **argv, struct err *err)
+{
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		const char *word = argv[i];
+		const char *name = word + (word[0] == '-') +
+				   (word[0] == '-' && word[1] == '-');
+
+		if (strcmp(word, "--") == 0) {
+			while (i < *argc)
+				argv[kept++] = argv[i++];
+			break;
+		}
+		if (word[0] != '-' || strncmp(name, "config", 6) != 0 ||
+		    (name[6] && name[6] != '=')) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (name[6] == '=')
+			config_path = name + 7;
+		else if (i + 1 < *argc)
+			config_path = argv[++i];
+		else
+			return err_set(err, ERR_USAGE,
+				       "--config needs a value: FILE");
+	}
+	*argc = kept;
+	argv[kept] = NULL;
+	return 0;
+}
+
+void cmd_print_example(bool (*leave_out)(const char *option))
+{
+	example_leaves_out = leave_out;
+	for (const struct command *c = commands; c->name; c++)
+		c->run(1, (char *[]){ (char *)c->name, NULL });
+	example_leaves_out = NULL;
+}
+
+/* The name of a command as a key: "agent-capture". */
+static void print_example(const struct opt_command *cmd)
+{
+	char *key = mem_text(cmd->name);
+
+	for (char *p = key; *p; p++)
+		if (*p == ' ')
+			*p = '-';
+	opt_example(cmd, key, example_leaves_out, stdout);
+	free(key);
+}
+
+static int read_settings(const struct opt_command *cmd, struct err *err)
+{
+	if (cmd_settings)
+		return cmd_settings(cmd, config_path, err);
+	if (!config_path)
+		return 0;
+	return err_set(err, ERR_USAGE,
+		       "%s reads no configuration file; its options stand on "
+		       "the command line or in the environment",
+		       program_name);
+}
+
 static bool is_one_of(const char *word, const char *a, const char *b,
 		      const char *c)
 {
@@ -136,8 +214,13 @@ static bool is_one_of(const char *word, const char *a, const char *b,
 int cmd_main(int argc, char **argv)
 {
 	const struct command *c;
+	struct err err = ERR_NONE;
 	int words;
 
+	if (take_config(&argc, argv, &err) < 0) {
+		fprintf(stderr, "%s: %s\n", program_name, err.text);
+		return EXIT_USAGE;
+	}
 	if (argc < 2) {
 		print_list(stderr);
 		return EXIT_USAGE;
@@ -211,7 +294,13 @@ bool cmd_begin(const struct opt_command *cmd, int argc, char **argv,
 	struct opt_command mine = own(cmd);
 	struct err err = ERR_NONE;
 
-	if (opt_parse(&mine, argc, argv, args, &err) < 0) {
+	if (example_leaves_out) {
+		print_example(cmd);
+		*status = EXIT_DONE;
+		return false;
+	}
+	if (read_settings(cmd, &err) < 0 ||
+	    opt_parse(&mine, argc, argv, args, &err) < 0) {
 		*status = cmd_exit(cmd->name, &err);
 		return false;
 	}

@@ -27,6 +27,19 @@ struct command {
 extern const struct command commands[];
 extern const char *const program_name;
 
+/*
+ * Options out of a YAML file, which the command line then overrides; `path` is
+ * NULL where --config was not given.  NULL in a program that reads none.
+ */
+extern int (*const cmd_settings)(const struct opt_command *cmd,
+				 const char *path, struct err *err);
+
+/* What --config says, wherever it stood; or NULL. */
+const char *cmd_config(void);
+
+/* Print the options of all commands as such a file. */
+void cmd_print_example(bool (*leave_out)(const char *option));
+
 int cmd_main(int argc, char **argv);
 
 /*
@@ -45,6 +58,10 @@ int cmd_analyze(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_broker(int argc, char **argv);
 int cmd_collector(int argc, char **argv);
+int cmd_eve2filter(int argc, char **argv);
+int cmd_example_config(int argc, char **argv);
+int cmd_extract(int argc, char **argv);
+int cmd_filter(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
 int cmd_pattern_add(int argc, char **argv);
 int cmd_pattern_list(int argc, char **argv);
@@ -52,8 +69,10 @@ int cmd_pattern_remove(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_recover(int argc, char **argv);
 int cmd_search(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_streams(int argc, char **argv);
+int cmd_tar_extract(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

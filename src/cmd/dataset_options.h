@@ -8,9 +8,12 @@
 #ifndef CMD_DATASET_OPTIONS_H
 #define CMD_DATASET_OPTIONS_H
 
+#include <stddef.h>
+
 #include "base/opt.h"
 
 struct err;
+struct opt_args;
 struct pattern;
 
 #define DATASET_OPTION_JSON(to)                                                \
@@ -21,6 +24,13 @@ struct pattern;
 
 /* "mapped-files.json" in TMPDIR or /tmp; lives as long as the process. */
 const char *dataset_default_json(void);
+
+/* pcap and pcapng, before anything is given. */
+void dataset_default_suffixes(struct opt_list *suffixes);
+
+/* What a list and bare words name together; free() it. */
+const char **dataset_paths(const struct opt_list *list,
+			   const struct opt_args *args, size_t *n);
 
 /*
  * The pattern of a text that may be NULL or empty: *pattern is NULL then.  0

@@ -152,13 +152,8 @@ static int run(const struct options *opt, const struct opt_args *args,
 	struct map_counts counts;
 	int rc;
 
-	cfg.n_paths = (size_t)opt->dirs.n + (size_t)args->n;
-	const char **paths = mem_array(cfg.n_paths + 1, sizeof(*paths));
+	const char **paths = dataset_paths(&opt->dirs, args, &cfg.n_paths);
 
-	for (int i = 0; i < opt->dirs.n; i++)
-		paths[i] = opt->dirs.at[i];
-	for (int i = 0; i < args->n; i++)
-		paths[opt->dirs.n + i] = args->at[i];
 	cfg.paths = paths;
 	load_known(opt, &known);
 	progress_begin(&drawing.line);
@@ -178,21 +173,22 @@ static int run(const struct options *opt, const struct opt_args *args,
 static const char about[] =
 	"Look through capture files once and keep what is in them.\n"
 	"\n"
-	"Folders are searched with all that lies below them.  For each file "
-	"the map has its\n"
-	"first and last, earliest and latest time, packets, bytes, link type, "
-	"what is out of\n"
-	"order and what is damaged; weir replay needs it, and gophercap reads "
-	"it.  Classic\n"
-	"pcap and pcapng, plain or packed with gzip, zstd or lz4.\n"
+	"Folders are searched with all that lies below them. For each file the "
+	"map\n"
+	"has its first and last, earliest and latest time, packets, bytes, "
+	"link type,\n"
+	"what is out of order and what is damaged; weir replay needs it, and\n"
+	"gophercap reads it. Classic pcap and pcapng, plain or packed with "
+	"gzip, zstd\n"
+	"or lz4.\n"
 	"\n"
-	"A file that did not change since the last map is not read again.  The "
+	"A file that did not change since the last map is not read again. The "
 	"map is\n"
-	"replaced as a whole at the end, or left as it was.  A file with a "
-	"damaged end is\n"
-	"described up to there; one that cannot be read at all is named in the "
-	"map, and\n"
-	"the status is 1.";
+	"replaced as a whole at the end, or left as it was. A file with a "
+	"damaged end\n"
+	"is described up to there; one that cannot be read at all is named in "
+	"the\n"
+	"map, and the status is 1.";
 
 static const char examples[] =
 	"  weir map /data/captures --dump-json /data/map.json\n"
@@ -201,7 +197,6 @@ static const char examples[] =
 
 int cmd_map(int argc, char **argv)
 {
-	static const char *suffixes[] = { "pcap", "pcapng" };
 	struct options opt = {
 		.json = dataset_default_json(),
 		.workers = 4,
@@ -232,9 +227,7 @@ int cmd_map(int argc, char **argv)
 	struct err err = ERR_NONE;
 	int status;
 
-	opt.suffixes.at = mem_array(2, sizeof(*opt.suffixes.at));
-	memcpy(opt.suffixes.at, suffixes, sizeof(suffixes));
-	opt.suffixes.n = 2;
+	dataset_default_suffixes(&opt.suffixes);
 	if (cmd_begin(&cmd, argc, argv, &args, &status) &&
 	    cmd_logs_begin(&cmd, &opt.logs, &status)) {
 		if (opt.dirs.n + args.n == 0)

@@ -16,7 +16,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "engine/capfile/unpack_priv.h"
+#include "engine/pack/unpack.h"
 
 enum { READ_SIZE = 1 << 20, RAW_SIZE = 256 << 10 };
 
@@ -48,7 +48,7 @@ struct capfile {
 	struct err warning; /* code 0: none */
 };
 
-/* -- opening ------------------------------------------------------------ */
+/* -- opening -------------------------------------------------------------- */
 
 struct capfile *capfile_open_fd(int fd, const char *name)
 {
@@ -95,7 +95,7 @@ void capfile_close(struct capfile *f)
 	free(f);
 }
 
-/* -- sentences ---------------------------------------------------------- */
+/* -- sentences ------------------------------------------------------------ */
 
 static const char *where(const struct capfile *f)
 {
@@ -149,7 +149,7 @@ static int fail_unpack(struct capfile *f)
 		       unpack_why(f->unpack), n_read(f));
 }
 
-/* -- bytes -------------------------------------------------------------- */
+/* -- bytes ---------------------------------------------------------------- */
 
 /* 0 with *n bytes (none: the end), ERR_AGAIN or a failure. */
 static int read_some(struct capfile *f, uint8_t *to, size_t len, size_t *n)
@@ -273,7 +273,7 @@ static int fill(struct capfile *f)
 	return f->unpack ? fill_packed(f) : fill_plain(f);
 }
 
-/* -- packets ------------------------------------------------------------ */
+/* -- packets -------------------------------------------------------------- */
 
 /* The stream's next packet of a type that is wanted. */
 static int next_item(struct capfile *f, struct pcapstream_item *item)
@@ -412,7 +412,7 @@ void capfile_on_item(struct capfile *f,
 	f->arg = arg;
 }
 
-/* -- questions ---------------------------------------------------------- */
+/* -- questions ------------------------------------------------------------ */
 
 const char *capfile_warning(const struct capfile *f)
 {

@@ -14,7 +14,9 @@
 enum { GATHER = 1 << 20 };
 
 struct capfile_output {
-	int fd;
+	int fd; /* -1: there is a writer */
+	int (*write)(void *self, struct bytes bytes, struct err *err);
+	void *self;
 	char *name;
 	bool micro;
 	struct buf out;	  /* whole records */
@@ -31,6 +33,17 @@ struct capfile_output *capfile_output_on_fd(int fd, const char *name,
 	o->name = mem_text(name);
 	o->micro = head->micro;
 	put_pcap_head(&o->out, head);
+	return o;
+}
+
+struct capfile_output *
+capfile_output_on(int (*write)(void *self, struct bytes bytes, struct err *err),
+		  void *self, const char *name, const struct pcap_head *head)
+{
+	struct capfile_output *o = capfile_output_on_fd(-1, name, head);
+
+	o->write = write;
+	o->self = self;
 	return o;
 }
 
@@ -84,6 +97,10 @@ int capfile_output_flush(struct capfile_output *o, struct err *err)
 {
 	size_t done = 0;
 
+	if (o->write && !o->failed.code && o->out.len) {
+		o->write(o->self, buf_bytes(&o->out), &o->failed);
+		done = o->out.len;
+	}
 	while (!o->failed.code && done < o->out.len) {
 		ssize_t n = write(o->fd, o->out.p + done, o->out.len - done);
 
@@ -147,7 +164,7 @@ int capfile_output_close(struct capfile_output *o, struct err *err)
 	if (!o)
 		return 0;
 	rc = capfile_output_flush(o, err);
-	if (close(o->fd) < 0 && rc == 0)
+	if (o->fd >= 0 && close(o->fd) < 0 && rc == 0)
 		rc = err_sys(err, errno, "%s cannot be closed", o->name);
 	buf_release(&o->out);
 	free(o->name);

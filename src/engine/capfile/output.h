@@ -29,6 +29,15 @@ struct capfile_output *capfile_output_on_fd(int fd, const char *name,
 					    const struct pcap_head *head);
 
 /*
+ * The same into whatever `write` does with whole records, for a packer; it
+ * returns 0 or a negative code with a sentence, which stays.  `self` is
+ * borrowed until the close.
+ */
+struct capfile_output *
+capfile_output_on(int (*write)(void *self, struct bytes bytes, struct err *err),
+		  void *self, const char *name, const struct pcap_head *head);
+
+/*
  * Copy packets.  With head->micro the last three digits of a time are lost.
  * 0, ERR_LIMIT for one over PACKET_MAX, or ERR_FAILED, which stays.
  */

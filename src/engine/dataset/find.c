@@ -5,7 +5,7 @@
  * Links to files are followed, links to folders are not: nothing is found
  * twice, and nothing goes round for ever.
  */
-#include "engine/dataset/find_priv.h"
+#include "engine/dataset/find.h"
 
 #include <dirent.h>
 #include <errno.h>

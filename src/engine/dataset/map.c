@@ -16,7 +16,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "engine/dataset/find_priv.h"
+#include "engine/dataset/find.h"
 #include "engine/dataset/scan_priv.h"
 
 enum {

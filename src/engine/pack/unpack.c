@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/capfile/unpack_priv.h"
+#include "engine/pack/unpack.h"
 
 #include <stdlib.h>
 
 #include <lz4frame.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/pack/gunzip_priv.h"
 
 struct step {
 	struct bytes *in;
@@ -28,7 +28,7 @@ struct unpack {
 	const struct packing *packing;
 	const char *why; /* sticky: NULL while all is well */
 	bool inside;	 /* a member has begun and not ended */
-	z_stream z;
+	struct gunzip *gunzip;
 	ZSTD_DStream *zstd;
 	LZ4F_dctx *lz4;
 };
@@ -46,30 +46,21 @@ static int broken(struct unpack *u, const char *why)
 }
 
 /*
- * zlib by itself stops at the end of a member.  The next one must begin with
- * its magic; the zeros of a padded tape or anything else behind it is not ours.
+ * A member is unpacked by itself.  The next one must begin with its magic; the
+ * zeros of a padded tape or anything else behind it is not ours.
  */
 static int step_gzip(struct unpack *u, const struct step *s)
 {
-	int rc;
+	bool ended;
 
 	if (!u->inside && s->in->len && s->in->p[0] != 0x1f)
 		return ERR_END;
 	u->inside |= s->in->len > 0;
-	u->z.next_in = (Bytef *)s->in->p;
-	u->z.avail_in =
-		(uInt)(s->in->len < UINT32_MAX ? s->in->len : UINT32_MAX);
-	u->z.next_out = s->out;
-	u->z.avail_out = (uInt)(s->room < UINT32_MAX ? s->room : UINT32_MAX);
-	rc = inflate(&u->z, Z_NO_FLUSH);
-	*s->made = (size_t)(u->z.next_out - s->out);
-	advance(s->in, (size_t)(u->z.next_in - s->in->p));
-	if (rc == Z_STREAM_END) {
+	if (gunzip_step(u->gunzip, s->in, s->out, s->room, s->made, &ended) < 0)
+		return broken(u, gunzip_why(u->gunzip));
+	if (ended)
 		u->inside = false;
-		inflateReset(&u->z);
-		return 0;
-	}
-	return rc == Z_OK || rc == Z_BUF_ERROR ? 0 : broken(u, u->z.msg);
+	return 0;
 }
 
 static int step_zstd(struct unpack *u, const struct step *s)
@@ -153,9 +144,8 @@ struct unpack *unpack_new(struct bytes head, const char **foreign)
 		return NULL;
 	u = mem_alloc(sizeof(*u));
 	u->packing = packing;
-	/* 16: with the frame of gzip, at the largest window. */
 	if (packing->step == step_gzip)
-		inflateInit2(&u->z, 16 + MAX_WBITS);
+		u->gunzip = gunzip_new();
 	else if (packing->step == step_zstd)
 		u->zstd = ZSTD_createDStream();
 	else
@@ -167,7 +157,7 @@ void unpack_free(struct unpack *u)
 {
 	if (!u)
 		return;
-	inflateEnd(&u->z); /* refuses what was never begun */
+	gunzip_free(u->gunzip);
 	ZSTD_freeDStream(u->zstd);
 	LZ4F_freeDecompressionContext(u->lz4);
 	free(u);

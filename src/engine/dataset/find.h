@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * find_priv.h - which files a map is about, in the order of their paths.
+ * find.h - the capture files below some folders, in the order of their paths.
  */
-#ifndef ENGINE_DATASET_FIND_PRIV_H
-#define ENGINE_DATASET_FIND_PRIV_H
+#ifndef ENGINE_DATASET_FIND_H
+#define ENGINE_DATASET_FIND_H
 
 #include "engine/dataset/map.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unpack_priv.h - gzip, zstd and lz4 behind one face, streaming.
+ * unpack.h - gzip, zstd and lz4 behind one face, streaming.
  */
-#ifndef ENGINE_CAPFILE_UNPACK_PRIV_H
-#define ENGINE_CAPFILE_UNPACK_PRIV_H
+#ifndef ENGINE_PACK_UNPACK_H
+#define ENGINE_PACK_UNPACK_H
 
 #include "base/bytes.h"
 
