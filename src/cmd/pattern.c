@@ -79,8 +79,8 @@ int cmd_pattern_add(int argc, char **argv)
 		.synopsis = "[OPTIONS] NAME",
 		.about =
 			"Look for a pattern in the streams of a store: from "
-			"now on in those that begin,\nand in all that are "
-			"there, newest first.  Streams that have it get the "
+			"now on in those that\nbegin, and in all that are "
+			"there, newest first.  Streams that have it get\nthe "
 			"tag NAME.\n\nWhere weir analyze writes the store, it "
 			"takes the pattern up at once, and goes\nthrough the "
 			"past when live traffic leaves time; weir pattern list "
@@ -174,7 +174,7 @@ int cmd_pattern_list(int argc, char **argv)
 		.synopsis = "[OPTIONS]",
 		.about = "List the patterns and saved queries of a store, in "
 			 "how many streams of the past\neach was found, how "
-			 "much of the past was searched and how long the rest "
+			 "much of the past was searched and how long the\nrest "
 			 "may take.",
 		.examples = "  weir pattern list --store store\n",
 		.opts = opts,

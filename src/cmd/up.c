@@ -713,9 +713,9 @@ int cmd_up(int argc, char **argv)
 			 "encrypted link\nto a mirror, and served to any reader "
 			 "of PCAP-over-IP.  What was said becomes\nstreams, "
 			 "which weir streams lists and the page shows while "
-			 "they grow.\nKeys are made on first start.  A file is played once, at the "
-			 "speed of its times, and stays readable\nuntil "
-			 "Ctrl-C.",
+			 "they grow.\nKeys are made on first start.  A file is "
+			 "played once, at the speed of its\ntimes, and stays "
+			 "readable until Ctrl-C.",
 		.examples = "  weir up\n  weir up eth0\n"
 			    "  weir up --top-speed night.pcap\n"
 			    "  tshark -i TCP@127.0.0.1:4242\n",
