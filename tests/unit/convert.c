@@ -378,6 +378,8 @@ TEST(lines_that_are_no_answer_are_nonsense)
 		  "is not what" },
 		{ "{\"id\":\"$id\",\"from\":\"a\",\"offset\":-1}",
 		  "is not what" },
+		{ "{\"id\":\"$id\",\"from\":\"a\",\"offset\":2,"
+		  "\"length\":18446744073709551615}", "is not what" },
 		{ "{\"id\":\"$id\",\"from\":\"a\",\"data\":\"aGk\"}",
 		  "no base64" },
 		{ "{\"id\":\"$id\",\"from\":\"a\",\"data\":\"a\\\\u0000k=\"}",

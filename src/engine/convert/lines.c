@@ -227,7 +227,8 @@ int convert_answer_line(struct convert_answer *a, uint64_t id,
 	if (!l.has_id || strcmp(l.id, wanted) != 0)
 		return nonsense(a, "it answered to another id than it was "
 				   "asked about");
-	if (l.wrong || (l.has_data && !l.has_from))
+	if (l.wrong || (l.has_data && !l.has_from) ||
+	    l.length > UINT64_MAX - l.offset)
 		return nonsense(a, "a member of its line is not what it must "
 				   "be");
 	if (l.has_data && take_data(a, &l) != 0)
