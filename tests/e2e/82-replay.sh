@@ -90,9 +90,11 @@ for try in 1 2 3; do
 	caught 40000
 	note "20 000 pps for 2 s: $(span "$T/got.pcap") s, p99 $(report .error_ns.p99) ns"
 	near "$(span "$T/got.pcap")" 1.99995 0.01 &&
-		[ "$(report .error_ns.p99)" -lt 1000000 ] && break
+		[ "$(report .error_ns.p99)" -lt 1000000 ] &&
+		[ "$(count "$T/got.pcap")" -eq 40000 ] && break
+	false
 done
-if [ "$(report .error_ns.p99)" -ge 1000000 ] && busy; then
+if [ $? -ne 0 ] && busy; then
 	skip 'G13 20 000 packets a second for 2 s' "the machine is busy: $(cat /proc/loadavg)"
 else
 	check 'G13 20 000 packets a second for 2 s take 2 s at the receiver' \
@@ -322,7 +324,7 @@ wait_for 10 listening "$port"
 timeout -s INT 20 tcpdump -n -r <(exec nc 127.0.0.1 "$port") -c 300 \
 	>"$T/feed.txt" 2>/dev/null
 check_equal 'G27 and through weir broker to any reader' \
-	"$(wc -l <"$T/feed.txt")" 300
+	"$(grep -c '^[0-9][0-9]:' "$T/feed.txt")" 300
 stop feed
 
 # -- two sides -----------------------------------------------------------------
