@@ -34,8 +34,10 @@ resumes() { # WHAT
 	catches_up 10
 	took=$((($(date +%s%N) - begun) / 1000000))
 	note "resumed $took ms after $1"
-	check "I42 $1: the mirror goes on within a second" \
-		test "$took" -lt 1000
+	# How soon is bench/run's to measure.  The kernel may look for the
+	# neighbour once a second only, and nobody gets through meanwhile.
+	check "I42 $1: the mirror goes on within two seconds" \
+		test "$took" -lt 2000
 }
 
 check 'the mirror follows' catches_up 10

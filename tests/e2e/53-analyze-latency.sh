@@ -13,6 +13,13 @@ ns_cable a left 10.9.1.1 b right 10.9.1.2
 start server @b python3 "$LATENCY" serve 10.9.1.2 7000
 wait_for 10 grep -q ready "$T/server.out" || die 'no server'
 
+# The capture and all behind it are there: a datagram became a row.
+is_up() { # STORE
+	ns a bash -c 'echo hello >/dev/udp/10.9.1.2/7001'
+	[ "$(python3 "$WEIR_SOURCE/tests/e2e/store.py" count "$1" \
+		'port_a = 7001 OR port_b = 7001')" -gt 0 ]
+}
+
 number() { # NAME KEY
 	sed -n "s/.*\b$2=\([0-9]*\).*/\1/p" "$T/$1.latency"
 }
@@ -40,7 +47,7 @@ stop live INT
 
 start up @a env HOME="$T/home" XDG_STATE_HOME="$T/home/state" \
 	"$WEIR" up left
-wait_for 20 test -e "$T/home/state/weir/store/store.db" || die 'no store'
+wait_for 20 is_up "$T/home/state/weir/store" || die 'nothing comes through'
 measure up "$T/home/state/weir/store"
 (cd "$T/home" && XDG_STATE_HOME="$T/home/state" HOME="$T/home" \
 	"$WEIR" streams --limit 0) >"$T/streams"

@@ -30,9 +30,6 @@ LINES = 'tshark exports what is no message, because of the port'
 EXPLAINED = {
     'arkime/pcap/80211http.pcap': LINK,
     'arkime/pcap/gre-erspan-vxlan.pcap': TUNNEL,
-    'arkime/pcap/socks-http-example.pcap': 'HTTP behind SOCKS',
-    'arkime/pcap/socks-http-pass.pcap': 'HTTP behind SOCKS',
-    'arkime/pcap/socks5-http-302.pcap': 'HTTP behind SOCKS',
     'arkime/pcap/tcp_handshake_synthetic.pcap': LINES,
     'libpcap/tests/filter/AH-IPcomp-IPv4.pcap':
         'IPComp: tshark inflates it',
