@@ -423,8 +423,8 @@ TEST(G06_a_map_is_replaced_whole_or_not_at_all)
 	CHECK(dataset_save(path, &d, &err) < 0);
 	CHECK_OK(dataset_load(path, &again, &err), &err);
 	CHECK_EQ(again.n_files, 1);
+	dataset_release(&again);
 	CHECK_EQ(dataset_load(t_path("none"), &again, &err), ERR_GONE);
 	rmdir(t_path("map.json.tmp"));
 	dataset_release(&d);
-	dataset_release(&again);
 }
