@@ -132,8 +132,12 @@ static void close_socket(struct net *n, int i, bool reset)
 		peer->ends = n->now + n->weather.latency_ns;
 	}
 	for (int k = 0; k < n->n_sockets; k++)
-		if (n->sockets[k].waiting_for == i && s->state == LISTENING)
-			n->sockets[k].state = FREE;
+		if (s->state == LISTENING && n->sockets[k].state != FREE &&
+		    n->sockets[k].waiting_for == i) {
+			/* Nobody will take it now: its caller is refused. */
+			n->sockets[k].waiting_for = -1;
+			close_socket(n, k, true);
+		}
 	drop_in(s);
 	s->state = FREE;
 }
