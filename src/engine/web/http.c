@@ -694,18 +694,21 @@ static int set_up(struct http_server *s, struct err *err)
 			       : 0;
 }
 
-struct http_server *http_start(const struct http_config *cfg, struct err *err)
+int http_start(struct http_server **out, const struct http_config *cfg,
+	       struct err *err)
 {
 	struct http_server *s = mem_alloc(sizeof(*s));
 
+	*out = s;
 	s->cfg = *cfg;
 	s->socket = -1;
 	for (int i = 0; i < cfg->n_hosts && i < 16; i++)
 		s->hosts[s->n_hosts++] = mem_text(cfg->hosts[i]);
 	if (set_up(s, err) == 0)
-		return s;
+		return 0;
 	http_stop(s);
-	return NULL;
+	*out = NULL;
+	return err->code;
 }
 
 void http_stop(struct http_server *s)

@@ -53,8 +53,12 @@ struct http_config {
 	void (*tick)(void *app);  /* ten times a second */
 };
 
-/* Listens and starts the thread; NULL on failure.  cfg->routes is borrowed. */
-struct http_server *http_start(const struct http_config *cfg, struct err *err);
+/*
+ * Listens and starts the thread, for which *s is set already; NULL on failure.
+ * cfg->routes is borrowed.
+ */
+int http_start(struct http_server **s, const struct http_config *cfg,
+	       struct err *err);
 void http_stop(struct http_server *s); /* joins it; NULL is fine */
 const char *http_address(const struct http_server *s); /* as it listens */
 

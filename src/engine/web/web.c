@@ -208,8 +208,7 @@ static void on_live(void *arg)
 {
 	struct web *w = arg;
 
-	if (w->http)
-		http_wake(w->http);
+	http_wake(w->http);
 }
 
 static int open_parts(struct web *w, struct err *err)
@@ -246,9 +245,8 @@ struct web *web_start(const struct web_config *cfg, struct err *err)
 	w->changes = changes_new(cfg->deltas_max, on_live, w);
 	if (cfg->token)
 		w->token = mem_text(cfg->token);
-	if (web_may_listen(cfg, err) == 0 && open_parts(w, err) == 0)
-		w->http = http_start(&http, err);
-	if (w->http)
+	if (web_may_listen(cfg, err) == 0 && open_parts(w, err) == 0 &&
+	    http_start(&w->http, &http, err) == 0)
 		return w;
 	web_stop(w);
 	return NULL;
