@@ -684,10 +684,11 @@ static int run(struct job *j, struct err *err)
 		name_output(j);
 		j->output = output_open(j->output_path, err);
 	}
+	/* The page has a loop of its own: a signal that comes early must find
+	   this one, too. */
+	if (!err->code)
+		j->loop = loop_new(err);
 	if (err->code || start_analysis(j, err) < 0)
-		return err->code;
-	j->loop = loop_new(err);
-	if (!j->loop)
 		return err->code;
 	j->over = loop_wake_new(j->loop, on_over, j);
 	if (!j->over)
